@@ -1,0 +1,1 @@
+"""Line-state operations suite: devices, lines and their states over real networks."""

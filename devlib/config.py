@@ -1,0 +1,188 @@
+"""Settings: `devlib.toml` in the home folder, and a few environment variables over it.
+
+`DEVLIB_HOME` (default: the user's data folder) holds everything of the embedded default.
+`DEVLIB_DATABASE`, `DEVLIB_LAKE` and `DEVLIB_LANGUAGE` win over the file.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from platformdirs import user_data_path
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from devlib.errors import ConfigurationError
+from devlib.language import Language, choose_language, message
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ExportPolicy(_Section):
+    """The limits of the line-state export; the defaults are the article's, or the nearest reading."""
+
+    max_running: int = Field(3, ge=1, description="Real exports at the same time (article: 2 to 3).")
+    max_waiting: int = Field(10, ge=0, description="Requests that may queue (article: ten).")
+    period: Seconds = Field(
+        5.0, description="Seconds between two starts of one session, and of one customer."
+    )
+    cache_ttl: Seconds = Field(5.0, description="Seconds for which backend rows answer other readers.")
+    queue_timeout: Seconds = Field(60.0, description="Seconds in the queue before the answer is 408.")
+    max_followers: int = Field(64, ge=0, description="Requests that may share one running export.")
+    max_attempts: int = Field(2, ge=1, description="Starts of one export before its followers get 500.")
+    max_waiting_per_session: int | None = Field(
+        None, ge=1, description="Seats of the queue that one session may hold; none: no own limit."
+    )
+    queue_counts_running: bool = Field(
+        default=False, description="Whether the ten seats include the running exports."
+    )
+    hard_ttl: Seconds = Field(
+        120.0, description="Seconds without a sign of life before a holder may be released."
+    )
+
+
+class QueryLimits(_Section):
+    """What an analyst's SQL may use."""
+
+    seconds: Seconds = Field(30.0, description="Longest run time of one query.")
+    memory: str = Field("1GB", pattern=r"^\d+ ?[KMG]B$", description="Memory of one query.")
+    threads: int = Field(2, ge=1, le=64, description="Threads of one query.")
+    rows: int = Field(1_000_000, ge=1, description="Most rows that one answer may have.")
+
+
+class SimulatorSettings(_Section):
+    """The simulated network: seeded, driven by the clock, for trials and for the demonstration."""
+
+    kind: Literal["simulator"] = "simulator"
+    name: str = "simulator"
+    customers: tuple[str, ...] = Field((), description="Customers it serves; empty: all.")
+    seed: int = 1
+    registrars: int = Field(4, ge=1, description="Registrars behind it; each can be unreachable alone.")
+
+
+class KamailioSettings(_Section):
+    """A Kamailio registrar, asked over JSON-RPC on HTTP."""
+
+    kind: Literal["kamailio"]
+    name: str
+    customers: tuple[str, ...] = Field((), description="Customers it serves; empty: all.")
+    rpc_url: str = Field(
+        pattern=r"^https?://",
+        description="Where `jsonrpcs` answers, for example http://127.0.0.1:8090/RPC",
+    )
+    rpc_user: str | None = None
+    rpc_password: SecretStr | None = None
+    connections: int = Field(8, ge=1, le=64, description="Keep-alive connections.")
+    seconds: Seconds = Field(5.0, description="Time limit of one request.")
+    table: str = Field("location", pattern=r"^\w+$", description="Name of the usrloc table.")
+    expiry_sweep: Seconds = Field(60.0, description="Its usrloc `timer_interval`.")
+
+
+NetworkSettings = Annotated[SimulatorSettings | KamailioSettings, Field(discriminator="kind")]
+
+
+class Settings(_Section):
+    """Everything that can be set, with defaults that need no other machine."""
+
+    home: Path
+    database: str = ""
+    lake: str = ""
+    language: Language = "en"
+    aged_retention: Seconds = Field(
+        86_400.0, description="Seconds after its last expiry for which a line is `aged`."
+    )
+    device_types: Path | None = Field(None, description="File of the administrator's device types.")
+    export: ExportPolicy = Field(default_factory=ExportPolicy)
+    query: QueryLimits = Field(default_factory=QueryLimits)
+    networks: tuple[NetworkSettings, ...] = Field(
+        default_factory=lambda: (SimulatorSettings(),),
+        description="Asked in this order: the first that serves a line's customer answers for it.",
+    )
+
+    @model_validator(mode="after")
+    def _names_are_distinct(self) -> "Settings":
+        names = [network.name for network in self.networks]
+        if len(set(names)) != len(names):
+            raise ValueError("two networks have the same name")
+        return self
+
+    @property
+    def database_url(self) -> str:
+        """The SQLAlchemy URL of the inventory; by default a SQLite file in the home folder."""
+        return self.database or f"sqlite:///{self.home / 'inventory.db'}"
+
+    @property
+    def lake_folder(self) -> Path:
+        """The folder of snapshot files; by default `snapshots` in the home folder."""
+        return Path(self.lake) if self.lake else self.home / "snapshots"
+
+    @property
+    def device_types_file(self) -> Path:
+        """The file in which an administrator adds device types or corrects line counts."""
+        return self.device_types or self.home / "device-types.csv"
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of this user on this machine.
+
+    Args:
+        environment: variables to read instead of the process's own.
+
+    Returns:
+        The settings; every folder in them may still be missing.
+
+    Raises:
+        ConfigurationError: `devlib.toml` is no TOML or holds an unknown or impossible value.
+    """
+    variables = os.environ if environment is None else environment
+    home = Path(variables.get("DEVLIB_HOME") or user_data_path("devlib", appauthor=False))
+    values = _read_file(home / "devlib.toml")
+    for name in ("database", "lake"):
+        if given := variables.get(f"DEVLIB_{name.upper()}"):
+            values[name] = given
+    values["home"] = home.expanduser().absolute()
+    values["language"] = _language(variables, values.get("language"))
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise _explain(error, home / "devlib.toml") from None
+
+
+def _read_file(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            message("The settings are no valid TOML: {error}", error=error),
+            where=str(path),
+            remedy=message("Correct the line, or move the file away to use the defaults."),
+        ) from None
+
+
+def _language(variables: Mapping[str, str], from_file: object) -> Language:
+    if wish := variables.get("DEVLIB_LANGUAGE"):
+        return choose_language(wish)
+    if isinstance(from_file, str):
+        return choose_language(from_file)
+    first = next((variables[n] for n in ("LC_ALL", "LC_MESSAGES", "LANG") if variables.get(n)), None)
+    return choose_language(first)
+
+
+def _explain(error: ValidationError, path: Path) -> ConfigurationError:
+    # The input itself is left out: it may be a password.
+    faults = "; ".join(
+        f"{'.'.join(str(part) for part in fault['loc']) or 'devlib.toml'}: {fault['msg']}"
+        for fault in error.errors(include_input=False, include_url=False)
+    )
+    return ConfigurationError(
+        message("A setting is wrong: {faults}", faults=faults),
+        where=str(path),
+        remedy=message("Correct it in devlib.toml or in the environment variable of that name."),
+    )

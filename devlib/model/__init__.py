@@ -1,0 +1,62 @@
+"""Plain values of the suite; nothing here knows a file, a database or a network."""
+
+from devlib.model.catalogue import (
+    Catalogue,
+    Certainty,
+    DeviceKind,
+    DeviceType,
+    load_catalogue,
+    normal_form,
+)
+from devlib.model.fleet import Customer, Device, Line, LineType, NewDevice, Provider, Site, User
+from devlib.model.identity import EVERYTHING, Identity, Role, Scope
+from devlib.model.mac import Mac, mac_number
+from devlib.model.observation import (
+    ARTICLE_COLUMNS,
+    DEVICE_LIST,
+    IMPORT_RESULT,
+    IMPORT_TEMPLATE,
+    LINE_STATES,
+    OBSERVATIONS,
+    SITE_TYPES,
+    SUPPORTED_DEVICES,
+)
+from devlib.model.states import Binding, LineState, roll_up
+from devlib.model.tables import Column, ColumnType, Table
+
+__all__ = [
+    "ARTICLE_COLUMNS",
+    "DEVICE_LIST",
+    "EVERYTHING",
+    "IMPORT_RESULT",
+    "IMPORT_TEMPLATE",
+    "LINE_STATES",
+    "OBSERVATIONS",
+    "SITE_TYPES",
+    "SUPPORTED_DEVICES",
+    "Binding",
+    "Catalogue",
+    "Certainty",
+    "Column",
+    "ColumnType",
+    "Customer",
+    "Device",
+    "DeviceKind",
+    "DeviceType",
+    "Identity",
+    "Line",
+    "LineState",
+    "LineType",
+    "Mac",
+    "NewDevice",
+    "Provider",
+    "Role",
+    "Scope",
+    "Site",
+    "Table",
+    "User",
+    "load_catalogue",
+    "mac_number",
+    "normal_form",
+    "roll_up",
+]
