@@ -5,6 +5,7 @@
 """
 
 import os
+import pwd
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -93,6 +94,7 @@ class Settings(_Section):
     database: str = ""
     lake: str = ""
     language: Language = "en"
+    account: str = Field("local", description="Account of the operating system; never read from the file.")
     aged_retention: Seconds = Field(
         86_400.0, description="Seconds after its last expiry for which a line is `aged`."
     )
@@ -141,16 +143,26 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """
     variables = os.environ if environment is None else environment
     home = Path(variables.get("DEVLIB_HOME") or user_data_path("devlib", appauthor=False))
+    home = home.expanduser().absolute()
     values = _read_file(home / "devlib.toml")
     for name in ("database", "lake"):
         if given := variables.get(f"DEVLIB_{name.upper()}"):
             values[name] = given
-    values["home"] = home.expanduser().absolute()
+    values["home"] = home
+    values["account"] = account_name()
     values["language"] = _language(variables, values.get("language"))
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
         raise _explain(error, home / "devlib.toml") from None
+
+
+def account_name() -> str:
+    """Return the name of the account that runs this process; its number where it has no name."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 def _read_file(path: Path) -> dict[str, object]:
@@ -163,6 +175,14 @@ def _read_file(path: Path) -> dict[str, object]:
             message("The settings are no valid TOML: {error}", error=error),
             where=str(path),
             remedy=message("Correct the line, or move the file away to use the defaults."),
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(
+            message("The settings cannot be read: {error}", error=error.strerror),
+            where=str(path),
+            remedy=message(
+                "Make it a file that this account may read, or set DEVLIB_HOME to another folder."
+            ),
         ) from None
 
 

@@ -62,6 +62,25 @@ def translate(text: str, language: Language) -> str:
     return _translations(language).gettext(text)
 
 
+def visible(text: str, limit: int = 80) -> str:
+    r"""Return hostile text as it may be quoted in a message: bounded, with control characters made visible.
+
+    Args:
+        text: what a file, a phone or a person wrote.
+        limit: most characters that are shown; an ellipsis stands for the rest.
+
+    Returns:
+        Printable text on one line; what cannot be printed is written as in Python (`\n`, `\u202e`).
+    """
+    shown = text[:limit]
+    if not shown.isprintable():
+        # A no-break space is an ordinary character of French text; it only is not "printable" to Python.
+        shown = "".join(
+            each if each.isprintable() or each in "\u00a0\u202f" else repr(each)[1:-1] for each in shown
+        )
+    return shown[:limit] + "…" if max(len(text), len(shown)) > limit else shown
+
+
 def choose_language(wish: str | None) -> Language:
     """Return the language nearest to a locale name such as `fr_FR.UTF-8`; English where unknown."""
     return "fr" if wish is not None and wish.lower().startswith("fr") else "en"
@@ -69,4 +88,5 @@ def choose_language(wish: str | None) -> Language:
 
 @lru_cache(maxsize=4)
 def _translations(language: Language) -> gettext.NullTranslations:
-    return gettext.translation("devlib", localedir=_LOCALE_FOLDER, languages=[language])
+    # A source tree whose catalogue is not compiled yet still speaks, in English.
+    return gettext.translation("devlib", localedir=_LOCALE_FOLDER, languages=[language], fallback=True)

@@ -1,1 +1,31 @@
-"""Being built."""
+"""Ask networks, derive states, write one snapshot."""
+
+from devlib.collect.collection import Collection, Collector, Failure, Progress
+from devlib.collect.networks import Networks, Served, configured_networks
+from devlib.collect.rule import EXPIRY_SLACK, STATES_SQL, Evidence, Known, Verdict, judge, newest
+from devlib.collect.schedule import keep_collecting, parse_distance
+from devlib.collect.status import DeviceStatus, LineStatus, ask_device
+from devlib.collect.waiting import run_blocking
+
+__all__ = [
+    "EXPIRY_SLACK",
+    "STATES_SQL",
+    "Collection",
+    "Collector",
+    "DeviceStatus",
+    "Evidence",
+    "Failure",
+    "Known",
+    "LineStatus",
+    "Networks",
+    "Progress",
+    "Served",
+    "Verdict",
+    "ask_device",
+    "configured_networks",
+    "judge",
+    "keep_collecting",
+    "newest",
+    "parse_distance",
+    "run_blocking",
+]

@@ -14,13 +14,14 @@ from importlib import resources
 from pathlib import Path
 
 from devlib.errors import ConfigurationError, NotFound
-from devlib.language import message
+from devlib.language import message, visible
 
 _COLUMNS = ("model", "vendor", "kind", "max_lines", "source", "confidence")
 _NOISE = re.compile(
     r"\b(?:dms|cisco|polycom|poly|yealink|snom|grandstream|gigaset|fanvil"
     r"|ip phone|phone|multiplatform|mpp|3pcc)\b"
 )
+_MAKER = re.compile(r"\b(?:cisco|poly|yealink|snom|grandstream|gigaset|fanvil)")
 _PREFIX = re.compile(r"^(?:cp|sip)(?=[a-z]?[0-9])")
 _JOINERS = re.compile(r"[\s\-_/()]+")
 
@@ -86,8 +87,13 @@ class Catalogue:
         self._types = {normal_form(kind.name): kind for kind in types}
 
     def find(self, name: str) -> DeviceType | None:
-        """Return the type that `name` means, or `None`."""
-        return self._types.get(normal_form(name))
+        """Return the type that `name` means, or `None`; a name that says another maker means none."""
+        found = self._types.get(normal_form(name))
+        if found is None or all(
+            found.vendor.casefold().startswith(maker[:4]) for maker in _MAKER.findall(name.casefold())
+        ):
+            return found
+        return None
 
     def get(self, name: str) -> DeviceType:
         """Return the type that `name` means.
@@ -97,7 +103,7 @@ class Catalogue:
         """
         if (found := self.find(name)) is None:
             raise NotFound(
-                message("The device type {name} is not in the catalogue.", name=name[:80]),
+                message("The device type {name} is not in the catalogue.", name=visible(name)),
                 remedy=message(
                     "See the known types with `devlib types`; an administrator can add one in "
                     "device-types.csv."
@@ -129,9 +135,20 @@ def load_catalogue(administrator_file: Path | None = None) -> Catalogue:
     shipped = resources.files("devlib.model").joinpath("device_types.csv").read_text(encoding="utf-8")
     types = _read(shipped.splitlines(), "device_types.csv")
     if administrator_file is not None and administrator_file.exists():
-        text = administrator_file.read_text(encoding="utf-8-sig")
+        text = _administrator_text(administrator_file)
         types += _read(text.splitlines(), str(administrator_file), default_source="administrator")
     return Catalogue(types)
+
+
+def _administrator_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            message("The device types cannot be read: {error}", error=error),
+            where=str(path),
+            remedy=message("Make it a CSV file in UTF-8 that this account may read."),
+        ) from None
 
 
 def _read(lines: Iterable[str], where: str, default_source: str = "") -> list[DeviceType]:
@@ -165,7 +182,7 @@ def _one_type(row: Mapping[str, str | None], where: str, default_source: str) ->
         )
     except ValueError as error:
         raise ConfigurationError(
-            message("This device type cannot be read: {error}", error=error),
+            message("This device type cannot be read: {error}", error=visible(str(error))),
             where=where,
             remedy=message(
                 "Give model, vendor, kind (desk, conference, ata or dect_base), max_lines (1 or more) and a "

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import total_ordering
 
 from devlib.errors import MacInvalid
-from devlib.language import message
+from devlib.language import message, visible
 
 _PLAIN = re.compile(r"[0-9A-Fa-f]{12}")
 _SEPARATED = re.compile(r"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}")
@@ -46,7 +46,7 @@ class Mac:
         """
         value = mac_number(text)
         if value is None:
-            raise _why_not(text.strip())
+            raise mac_fault(text)
         return cls(value)
 
     @property
@@ -73,8 +73,10 @@ def mac_number(text: str) -> int | None:
     return None if value == 0 or value & _MULTICAST else value
 
 
-def _why_not(text: str) -> MacInvalid:
-    shown = text if len(text) <= 40 else text[:40] + "…"  # noqa: PLR2004 - a line of a screen
+def mac_fault(text: str) -> MacInvalid:
+    """Return, not raised, why `text` is no MAC address; `mac_number` gives `None` for it."""
+    text = text.strip()
+    shown = visible(text, 40)
     if not text:
         return MacInvalid("MAC_MISSING", message("The MAC address is missing."))
     if _AS_NUMBER.fullmatch(text) or _ALL_DIGITS.fullmatch(text):

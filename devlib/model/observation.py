@@ -59,7 +59,6 @@ OBSERVATIONS = Table(
         Column("kind", _TEXT, "Kind", "Genre", "desk, conference, ata or dect_base."),
         Column("chain_id", _TEXT, "Chain ID", "ID de chaîne",
                "ID of the multicell chain; DECT only.", hostile=True),
-        Column("snapshot", _INTEGER, "Snapshot", "Instantané", "Number of the snapshot in the manifest."),
     ),
 )
 

@@ -1,1 +1,49 @@
-"""Being built."""
+"""Keeps things: the inventory in a database, snapshots in a lake of Parquet files."""
+
+from devlib.storage.connected import in_batches
+from devlib.storage.csv_file import csv_expression, write_csv
+from devlib.storage.engine import WAL_SAFE_SINCE
+from devlib.storage.filters import DeviceFilter, DeviceOrder, Page
+from devlib.storage.inventory import Inventory, open_inventory
+from devlib.storage.lake import Lake, arrow_schema, naive, utc, write_whole
+from devlib.storage.line_rows import LineFilter, LineRows, choose_lines
+from devlib.storage.manifest import Collected, Snapshot, current
+from devlib.storage.query import Source, observations, to_frame
+from devlib.storage.query import run as run_query
+from devlib.storage.reader import Reader
+from devlib.storage.records import AuditEntry, DeviceRow, LineRow, NewLine, Place
+from devlib.storage.writer import Writer
+
+__all__ = [
+    "WAL_SAFE_SINCE",
+    "AuditEntry",
+    "Collected",
+    "DeviceFilter",
+    "DeviceOrder",
+    "DeviceRow",
+    "Inventory",
+    "Lake",
+    "LineFilter",
+    "LineRow",
+    "LineRows",
+    "NewLine",
+    "Page",
+    "Place",
+    "Reader",
+    "Snapshot",
+    "Source",
+    "Writer",
+    "arrow_schema",
+    "choose_lines",
+    "csv_expression",
+    "current",
+    "in_batches",
+    "naive",
+    "observations",
+    "open_inventory",
+    "run_query",
+    "to_frame",
+    "utc",
+    "write_csv",
+    "write_whole",
+]

@@ -1,0 +1,62 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Everything else is listed by `make help`.
+PYTHON := $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+NETWORK ?= simulator
+
+.PHONY: help setup servers demo test check bench torture mutants lab dashboards constraints translations
+
+help: ## what can be made
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+setup: $(INSTALLED) ## the Python environment in .venv, with exact versions
+
+$(INSTALLED): constraints.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+servers: ## Kamailio, PostgreSQL and Chromium for the tests (apt, root)
+	sh tools/install-servers.sh kamailio postgresql chromium
+
+ifeq ($(NETWORK),kamailio)
+demo: kamailio
+endif
+demo: setup ## a seeded fleet, 30 days of snapshots, one report, the dashboard; NETWORK=kamailio for real SIP
+	$(BIN)/devlib demo --network $(NETWORK)
+
+.PHONY: kamailio
+kamailio:
+	sh tools/install-servers.sh kamailio
+
+test: setup servers check ## all tests; what CI runs
+	$(BIN)/pytest --cov --cov-report=
+	$(BIN)/coverage report --include='devlib/model/*,devlib/validation/*,devlib/export/*' --fail-under=95
+
+check: setup ## ruff, mypy, floors, thin notebooks, true documentation; before every commit
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pytest --quiet tests/house
+
+bench: setup kamailio ## speed, as ratios to peers measured in the same run
+	$(BIN)/python -m bench
+
+torture: setup servers ## crash and contention tests at full length
+	DEVLIB_TORTURE_SECONDS=60 $(BIN)/pytest -m torture --timeout=900
+
+mutants: setup ## changed rules that the tests must notice
+	$(BIN)/python tests/export/mutants/run.py
+
+lab: setup ## JupyterLab on the notebooks
+	$(BIN)/jupyter lab --ip=127.0.0.1 notebooks
+
+dashboards: setup ## the dashboards on 127.0.0.1
+	$(BIN)/voila dashboards --Voila.ip=127.0.0.1
+
+constraints: ## write constraints.txt anew from the ranges in pyproject.toml
+	sh tools/write-constraints.sh $(PYTHON)
+
+translations: setup ## collect texts, show what has no French yet, compile
+	$(BIN)/python tools/translations.py

@@ -1,0 +1,87 @@
+"""Questions over snapshots, each a query that one can read."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from devlib.analytics.tables import device_table
+from devlib.config import QueryLimits
+from devlib.model import DEVICE_LIST, Catalogue, Scope
+from devlib.storage import (
+    DeviceFilter,
+    Inventory,
+    Lake,
+    LineFilter,
+    Source,
+    choose_lines,
+    run_query,
+    to_frame,
+)
+
+_DEVICE_STATUS = """
+SELECT listed.*, status.status, status.registered_lines, status.last_seen
+FROM listed LEFT JOIN (
+    SELECT mac,
+        CASE WHEN bool_or(state = 'aged') THEN 'aged' WHEN bool_or(state = 'unknown') THEN 'unknown'
+            WHEN bool_and(state = 'registered') THEN 'registered' ELSE 'unregistered' END AS status,
+        count(*) FILTER (state = 'registered') AS registered_lines,
+        max(last_registered_at) AS last_seen
+    FROM {rows} GROUP BY mac
+) AS status USING (mac)
+ORDER BY provider, customer, site, mac
+"""
+
+_STATE_COUNTS = """
+SELECT customer, site,
+    count(*) AS lines,
+    count(*) FILTER (state = 'registered') AS registered,
+    count(*) FILTER (state = 'aged') AS aged,
+    count(*) FILTER (state = 'unregistered') AS unregistered,
+    count(*) FILTER (state = 'unknown') AS unknown,
+    max(observed_at) AS observed_at
+FROM {rows} GROUP BY customer, site ORDER BY customer, site
+"""
+
+
+def device_list(
+    inventory: Inventory, lake: Lake, catalogue: Catalogue, scope: Scope, chosen: DeviceFilter
+) -> pa.Table:
+    """Return the devices of the scope with their status in the last snapshot.
+
+    Args:
+        inventory: the devices.
+        lake: the last snapshot.
+        catalogue: line counts, vendors and kinds.
+        scope: what the asker may see.
+        chosen: search and filters.
+
+    Returns:
+        An Arrow table with the columns of `DEVICE_LIST`, in order, also when empty.
+    """
+    listed = device_table(inventory, catalogue, scope, chosen)
+    rows = lake.current_relation(lake.current(scope))
+    with lake.connection({"listed": listed}) as cursor:
+        table: Any = cursor.sql(_DEVICE_STATUS.format(rows=rows)).to_arrow_table()
+    return table.select(list(DEVICE_LIST.names))
+
+
+def state_counts(lake: Lake, scope: Scope) -> pd.DataFrame:
+    """Return lines by state for each site of the scope, from the newest snapshots.
+
+    Args:
+        lake: the snapshots.
+        scope: what the asker may see.
+
+    Returns:
+        Customer, site, lines, one column for each state, and the time of the data.
+    """
+    rows = choose_lines(lake, lake.current(scope), scope, LineFilter(), QueryLimits.model_construct())
+    with lake.connection(rows.inputs) as cursor:
+        return to_frame(cursor.sql(_STATE_COUNTS.format(rows=rows.sql)).to_arrow_table())
+
+
+def run_sql(text: str, tables: Iterable[Source], limits: QueryLimits) -> pd.DataFrame:
+    """Return the answer to an analyst's SQL over some tables, as a frame; see `devlib.storage.run_query`."""
+    return to_frame(run_query(text, tables, limits))

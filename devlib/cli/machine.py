@@ -1,0 +1,151 @@
+"""Commands about this machine: doctor, demo."""
+
+import importlib.util
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from devlib.cli.command import DONE, FAILED, Call, Command, argument
+from devlib.collect import Served, run_blocking
+from devlib.errors import DevlibError
+from devlib.language import Message, message
+from devlib.network import Health
+from devlib.portal import Portal
+from devlib.storage import WAL_SAFE_SINCE
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that doctor looked at."""
+
+    subject: str
+    works: bool
+    needed: bool
+    text: Message
+
+
+def doctor(call: Call) -> int:
+    """Tell what works here and what to install for the rest."""
+    findings = list(_look(call))
+    if call.out.as_json:
+        call.out.data(
+            [
+                {
+                    "subject": each.subject,
+                    "works": each.works,
+                    "needed": each.needed,
+                    "text": each.text.in_language(call.out.language),
+                }
+                for each in findings
+            ]
+        )
+    else:
+        for each in findings:
+            mark = "ok  " if each.works else ("FAIL" if each.needed else "–   ")
+            call.out.say(
+                message("{mark}  {subject}: {text}", mark=mark, subject=each.subject, text=each.text)
+            )
+    return FAILED if any(each.needed and not each.works for each in findings) else DONE
+
+
+def _look(call: Call) -> Iterator[Finding]:
+    yield Finding("DEVLIB_HOME", works=True, needed=True, text=message("{path}", path=call.settings.home))
+    try:
+        with call.open_portal() as portal:
+            yield _database(portal)
+            yield _lake(portal)
+            for served in portal.services.networks.served:
+                yield _network(served)
+    except DevlibError as error:
+        yield Finding("database", works=False, needed=True, text=error.what)
+    yield from _programs()
+
+
+def _database(portal: Portal) -> Finding:
+    mode = portal.services.inventory.journal_mode_in_use()
+    if not mode:
+        return Finding("database", works=True, needed=True, text=message("PostgreSQL answers."))
+    safe = sqlite3.sqlite_version_info >= WAL_SAFE_SINCE
+    text = message(
+        "SQLite {version}, journal mode {mode} ({why})",
+        version=sqlite3.sqlite_version,
+        mode=mode,
+        why=message("newer than the WAL-reset defect")
+        if safe
+        else message("WAL is used from SQLite 3.51.3 on, which mends the WAL-reset defect"),
+    )
+    return Finding("database", works=True, needed=True, text=text)
+
+
+def _lake(portal: Portal) -> Finding:
+    lake = portal.services.lake
+    try:
+        lake.folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(lake.folder).free // 2**30
+    except OSError as error:
+        return Finding("lake", works=False, needed=True, text=message("{error}", error=error))
+    return Finding(
+        "lake", works=True, needed=True, text=message("{path}, {free} GB free", path=lake.folder, free=free)
+    )
+
+
+def _network(served: Served) -> Finding:
+    async def ask() -> Health:
+        network = served.open()
+        try:
+            return await network.check()
+        finally:
+            await network.close()
+
+    health = run_blocking(ask())
+    return Finding(f"network {served.name}", works=health.answers, needed=True, text=health.detail)
+
+
+def _programs() -> Iterator[Finding]:
+    for program, package, use in (
+        ("kamailio", "kamailio kamailio-extra-modules", message("for `make demo NETWORK=kamailio`")),
+        ("chromium", "chromium", message("for the browser tests")),
+    ):
+        found = shutil.which(program) is not None
+        text = (
+            message("{use}", use=use)
+            if found
+            else message("not installed; {use}: apt-get install {package}", use=use, package=package)
+        )
+        yield Finding(program, works=found, needed=False, text=text)
+    for module in ("voila", "jupyterlab"):
+        found = importlib.util.find_spec(module) is not None
+        text = (
+            message("installed") if found else message("not installed: pip install {module}", module=module)
+        )
+        yield Finding(module, works=found, needed=False, text=text)
+
+
+def demo(call: Call) -> int:
+    """Hand over to the demonstration, which is a door of its own."""
+    given = call.arguments
+    command = [sys.executable, "-m", "devlib.demo", "--network", given.network, "--lines", str(given.lines)]
+    command += ["--language", call.out.language]
+    return subprocess.run(command, check=False).returncode  # noqa: S603 - our own module
+
+
+COMMANDS = (
+    Command("doctor", message("tell what works on this machine, and what to install"), doctor),
+    Command(
+        "demo",
+        message("a seeded fleet, 30 days of snapshots and one report"),
+        demo,
+        (
+            argument(
+                "--network",
+                choices=("simulator", "kamailio"),
+                default="simulator",
+                help=message("simulated, or a real Kamailio with real SIP registrations"),
+            ),
+            argument("--lines", type=int, default=5000, help=message("about how many lines")),
+        ),
+    ),
+)

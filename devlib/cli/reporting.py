@@ -1,0 +1,193 @@
+"""Commands that collect and export."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from devlib.cli.command import CUSTOMER, DONE, SITE, TRY_LATER, Call, Command, argument
+from devlib.cli.looking import state_word
+from devlib.collect import Collection, parse_distance
+from devlib.errors import TryLater, UsageError
+from devlib.export import ReportFile, ReportRequest
+from devlib.language import Message, message
+from devlib.model import Customer, LineState
+from devlib.storage import LineFilter
+
+
+def collect(call: Call) -> int:
+    """Collect once, or again and again."""
+    given = call.arguments
+    if given.every:
+        _collect_for_ever(call)
+        return DONE
+    title = message("lines asked")
+    with call.open_portal() as portal, call.out.progress(title) as progress:
+        collection = portal.collect(given.customer, given.site, progress=progress)
+    _show(call, collection)
+    return TRY_LATER if collection.failures else DONE
+
+
+def _collect_for_ever(call: Call) -> None:
+    every = parse_distance(call.arguments.every)
+
+    def tell(result: Collection | TryLater) -> bool:
+        if isinstance(result, TryLater):
+            call.out.fail(result)
+        else:
+            _show(call, result)
+        return True
+
+    with call.open_portal() as portal:
+        try:
+            portal.keep_collecting(every, tell, call.arguments.customer, call.arguments.site)
+        except KeyboardInterrupt:
+            call.out.say(message("Stopped. What was collected is kept."))
+
+
+def _show(call: Call, collection: Collection) -> None:
+    snapshot = collection.snapshot
+    values = {
+        "snapshot": snapshot.id,
+        "observed_at": f"{snapshot.observed_at:%Y-%m-%dT%H:%M:%SZ}",
+        "rows": snapshot.rows,
+        "states": {state.value: count for state, count in collection.states.items()},
+        "unanswered": [
+            {"network": each.network, "lines": each.lines, "reason": str(each.reason)}
+            for each in collection.failures
+        ],
+    }
+    text = message(
+        "Snapshot {snapshot} of {observed_at}: {rows} lines, {counts}",
+        snapshot=snapshot.id,
+        observed_at=values["observed_at"],
+        rows=snapshot.rows,
+        counts=counts_text(collection.states, call),
+    )
+    call.out.record(values, text)
+    for each in collection.failures:
+        call.out.warn(
+            message(
+                "{lines} lines are unknown, since {network} did not answer: {reason}",
+                lines=each.lines,
+                network=each.network or "–",
+                reason=each.reason,
+            )
+        )
+
+
+def counts_text(states: Mapping[LineState, int], call: Call) -> str:
+    """Return counts by state as words, such as "12 registered, 3 aged"."""
+    words = [
+        f"{count} {state_word(state).in_language(call.out.language)}"
+        for state, count in states.items()
+        if count
+    ]
+    return ", ".join(words) or "–"
+
+
+def export(call: Call) -> None:
+    """Write the line-state report, or the device list."""
+    if call.arguments.devices:
+        _export_devices(call)
+        return
+    given = call.arguments
+    title = message("lines asked")
+    with call.open_portal() as portal, call.out.progress(title) as progress:
+        customer = given.customer or _only_customer(portal.customers())
+        report = portal.export_line_states(
+            _request(call, customer), given.folder, from_snapshot=given.from_snapshot, progress=progress
+        )
+    values = {
+        "file": str(report.path),
+        "rows": report.rows,
+        "observed_at": f"{report.observed_at:%Y-%m-%dT%H:%M:%SZ}",
+        "states": {state.value: count for state, count in report.states.items()},
+    }
+    call.out.record(values, _sentence(call, report))
+
+
+def _sentence(call: Call, report: ReportFile) -> Message:
+    return message(
+        "{file}: {rows} lines of {observed_at}, {counts}",
+        file=report.path,
+        rows=report.rows,
+        observed_at=f"{report.observed_at:%Y-%m-%dT%H:%M:%SZ}",
+        counts=counts_text(report.states, call),
+    )
+
+
+def _export_devices(call: Call) -> None:
+    given = call.arguments
+    columns = tuple(given.columns.split(",")) if given.columns else ()
+    with call.open_portal() as portal:
+        written = portal.export_devices(
+            given.folder, given.customer, given.site, columns=columns, language=call.out.language
+        )
+    values = {"file": str(written.path), "rows": written.rows}
+    call.out.record(values, message("{file}: {rows} devices", **values))
+
+
+def _only_customer(customers: list[Customer]) -> str:
+    names = sorted(each.name for each in customers)
+    if len(names) != 1:
+        raise UsageError(
+            message("Several customers are meant; name one of them.")
+            if names
+            else message("There is no customer yet."),
+            remedy=message("Customers that you may see: {known}", known=", ".join(names[:20]) or "–"),
+        )
+    return names[0]
+
+
+def _request(call: Call, customer: str) -> ReportRequest:
+    given = call.arguments
+    chosen = LineFilter(
+        states=tuple(LineState(name) for name in given.state),
+        device_types=tuple(given.type),
+        search=given.search,
+        condition=given.where,
+    )
+    columns = tuple(given.columns.split(",")) if given.columns else ()
+    return ReportRequest(customer, given.site, chosen, call.out.language, columns)
+
+
+COMMANDS = (
+    Command(
+        "collect",
+        message("ask the networks and keep one snapshot"),
+        collect,
+        (
+            CUSTOMER,
+            SITE,
+            argument("--every", metavar="5m", help=message("again and again, at this distance")),
+        ),
+    ),
+    Command(
+        "export",
+        message("write the line-state report of a site, or of all sites of a customer, as CSV"),
+        export,
+        (
+            CUSTOMER,
+            SITE,
+            argument(
+                "--state",
+                action="append",
+                default=[],
+                choices=[state.value for state in LineState],
+                help=message("only lines in this state; may be repeated"),
+            ),
+            argument(
+                "--type", action="append", default=[], help=message("only this device type; may be repeated")
+            ),
+            argument("--search", default="", help=message("text in a name, number, address or user agent")),
+            argument("--where", default="", metavar="SQL", help=message("SQL condition over the columns")),
+            argument("--columns", help=message("columns separated by commas, or all")),
+            argument("--folder", type=Path, default=Path(), help=message("where the file goes")),
+            argument(
+                "--from-snapshot",
+                action="store_true",
+                help=message("take the newest snapshot, without asking the network"),
+            ),
+            argument("--devices", action="store_true", help=message("the device list instead")),
+        ),
+    ),
+)

@@ -1,0 +1,51 @@
+"""Which network serves which customer."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from devlib.clock import Clock
+from devlib.config import NetworkSettings, Settings
+from devlib.network import Network, open_network
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A network and whom it serves.
+
+    Args:
+        name: of the network.
+        customers: names of the customers; empty for all.
+        open: gives a fresh connection; it is called inside a running event loop.
+    """
+
+    name: str
+    customers: frozenset[str]
+    open: Callable[[], Network]
+
+    def serves(self, customer: str) -> bool:
+        """Return whether this network answers for the customer."""
+        return not self.customers or customer in self.customers
+
+
+class Networks:
+    """The configured networks; the first that serves a customer answers for it.
+
+    Args:
+        served: the networks in the order of the configuration.
+    """
+
+    def __init__(self, served: Iterable[Served]) -> None:
+        self.served = tuple(served)
+
+    def for_customer(self, customer: str) -> Served | None:
+        """Return the network that answers for the customer, or `None`."""
+        return next((each for each in self.served if each.serves(customer)), None)
+
+
+def configured_networks(settings: Settings, clock: Clock) -> Networks:
+    """Return the networks of the configuration; none is connected to yet."""
+
+    def opener(network: NetworkSettings) -> Callable[[], Network]:
+        return lambda: open_network(network, clock)
+
+    return Networks(Served(each.name, frozenset(each.customers), opener(each)) for each in settings.networks)

@@ -1,0 +1,82 @@
+"""The demonstration: `python -m devlib.demo`, also `devlib demo` and `make demo`."""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from devlib.config import load_settings
+from devlib.demo.real import show_real_phones
+from devlib.demo.simulated import show_simulated_fleet
+from devlib.demo.stage import Stage
+from devlib.errors import DevlibError, UsageError
+from devlib.language import Language, choose_language, message
+
+_MARK = ".devlib-demo"
+
+
+def main() -> int:
+    """Run the demonstration and return the exit code."""
+    started = time.monotonic()
+    given = _arguments()
+    language = choose_language(given.language) if given.language else load_settings().language
+    try:
+        home = _own_home()
+        stage = Stage(home, language, started)
+        report = (
+            show_real_phones(stage, given.phones)
+            if given.network == "kamailio"
+            else show_simulated_fleet(stage, given.lines)
+        )
+        stage.say_goodbye(report)
+    except DevlibError as error:
+        print(error.in_language(language), file=sys.stderr)  # noqa: T201 - a door
+        return error.exit_code
+    if os.environ.get("NO_BROWSER") != "1":
+        _open_dashboard(home, language)
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="devlib demo")
+    parser.add_argument("--network", choices=("simulator", "kamailio"), default="simulator")
+    parser.add_argument("--lines", type=int, default=5000)
+    parser.add_argument("--phones", type=int, default=500)
+    parser.add_argument("--language", choices=("en", "fr"))
+    return parser.parse_args()
+
+
+def _own_home() -> Path:
+    """Return an empty home folder of the demonstration; one with anything else in it is never touched."""
+    home = Path(os.environ.get("DEVLIB_HOME") or "demo-home").absolute()
+    if (home / _MARK).exists():
+        shutil.rmtree(home)
+    elif home.exists() and any(home.iterdir()):
+        raise UsageError(
+            message("The folder holds something that the demonstration did not make."),
+            where=str(home),
+            remedy=message("Set DEVLIB_HOME to a new folder, or unset it to use ./demo-home."),
+        )
+    home.mkdir(parents=True)
+    (home / _MARK).touch()
+    return home
+
+
+def _open_dashboard(home: Path, language: Language) -> None:
+    """Serve the dashboard on loopback until Ctrl+C; Voila opens the browser itself."""
+    notebook = Path("dashboards/overview.ipynb")
+    if not notebook.exists():
+        return
+    environment = os.environ | {"DEVLIB_HOME": str(home), "DEVLIB_LANGUAGE": language}
+    command = [sys.executable, "-m", "voila", str(notebook), "--Voila.ip=127.0.0.1"]
+    try:
+        subprocess.run(command, env=environment, check=False)  # noqa: S603 - our own command
+    except KeyboardInterrupt:
+        return
+
+
+if __name__ == "__main__":
+    sys.exit(main())

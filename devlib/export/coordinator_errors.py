@@ -1,0 +1,60 @@
+"""What people read when an export is refused or fails."""
+
+from devlib.errors import DevlibError, ExportFailed, ExportQueueTimeout, ExportRejected, UsageError
+from devlib.export.admission_events import Answer, Why
+from devlib.language import Message, message
+
+
+class IdempotencyMismatch(UsageError):
+    """An idempotency key that came before with another request (§1.6: 422)."""
+
+    http_status = 422
+
+
+def refusal(answer: Answer) -> DevlibError:
+    """Return the error for a final answer without rows (article: 408, 429, 500)."""
+    if answer.why == Why.OTHER_PAYLOAD:
+        return IdempotencyMismatch(
+            message("This idempotency key was used for another export."),
+            remedy=message("Use a new key for each export."),
+        )
+    if answer.http == ExportRejected.http_status:
+        return ExportRejected(_rejected(answer.why), remedy=_later(answer), retry_after=answer.retry_after)
+    if answer.http == ExportQueueTimeout.http_status:
+        return ExportQueueTimeout(
+            message("The export waited in the queue for too long."),
+            remedy=_later(answer),
+            retry_after=answer.retry_after,
+        )
+    return failure(answer.ticket, answer.why)
+
+
+def failure(ticket: str, why: str) -> ExportFailed:
+    """Return the error of a failed export; it names the ticket, never the text of the backend.
+
+    A text of the backend may tell things about a customer that not every follower may know.
+    """
+    remedy = message("Export again; if it fails again, give this number to your administrator.")
+    return ExportFailed(_failed(why), where=ticket, remedy=remedy)
+
+
+def _rejected(why: str) -> Message:
+    if why == Why.SESSION_FULL:
+        return message("Too many exports of your session are waiting.")
+    if why == Why.FOLLOWERS_FULL:
+        return message("Too many requests share this export already.")
+    return message("Too many exports are waiting.")
+
+
+def _later(answer: Answer) -> Message:
+    return message("Try again in {seconds} s.", seconds=round(answer.retry_after or 1.0))
+
+
+def _failed(why: str) -> Message:
+    if why == Why.ATTEMPTS:
+        return message("The export was given up: those who ran it went away.")
+    if why in (Why.LOST, Why.RELEASED):
+        return message("The place of this export was given to another one; its rows do not count.")
+    if why == Why.UNKNOWN:
+        return message("The export queue does not know this export any more.")
+    return message("The export failed at the server.")

@@ -1,0 +1,65 @@
+"""What trials need of this machine's own loopback: free ports, and whether something answers there."""
+
+import http.client
+import ipaddress
+import json
+import socket
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+
+from devlib.errors import UsageError
+from devlib.language import message
+
+_LOCALHOST = "127.0.0.1"
+
+
+def free_ports(count: int) -> tuple[int, ...]:
+    """Return `count` ports of 127.0.0.1 that were free for UDP and TCP a moment ago.
+
+    Another process may take one before it is used: whoever binds it must be ready to ask again.
+    """
+    ports: list[int] = []
+    with ExitStack() as held:
+        while len(ports) < count:
+            tcp = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+            tcp.bind((_LOCALHOST, 0))
+            port: int = tcp.getsockname()[1]
+            udp = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            try:
+                udp.bind((_LOCALHOST, port))
+            except OSError:
+                continue
+            ports.append(port)
+    return tuple(ports)
+
+
+def require_loopback(host: str) -> None:
+    """Make sure that `host` is an address of this machine only.
+
+    Raises:
+        UsageError: it is a name or another machine's address; simulated phones must never reach one.
+    """
+    try:
+        inside = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        inside = False
+    if not inside:
+        raise UsageError(
+            message("Simulated phones may only speak to this machine."),
+            where=host[:80],
+            remedy=message("Give a loopback address such as 127.0.0.1."),
+        )
+
+
+def answers_rpc(rpc_url: str, seconds: float) -> bool:
+    """Return whether a Kamailio answers `core.version` at `rpc_url` within `seconds`."""
+    parts = urlsplit(rpc_url)
+    question = json.dumps({"jsonrpc": "2.0", "method": "core.version", "params": [], "id": 1})
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=seconds)
+    try:
+        connection.request("POST", parts.path, question)
+        return b"kamailio" in connection.getresponse().read(4096)
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,71 @@
+"""CSV files by DuckDB's own writer, with formulas neutralised column by column.
+
+A spreadsheet runs text that begins with `=`, `+`, `-`, `@`, a tab or a carriage return as a formula (OWASP,
+CSV injection). User agents and contacts come from phones, so each such text gets an apostrophe in front;
+text that has apostrophes and then such a character gets one more, so that reading can take exactly one away.
+A plus sign with digits only is a telephone number (E.164) and stays as it is.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from devlib.language import Language
+from devlib.model import Column, ColumnType
+from devlib.storage.lake import Lake, write_whole
+
+# Code points of ' = + - @ tab and carriage return: the cheap test before the exact one.
+_SUSPECTS = "(39, 61, 43, 45, 64, 9, 13)"
+_FORMULA = r"^''*[=+\-@\t\r]"
+_NUMBER = r"^\+[0-9]{1,15}$"
+
+
+def csv_expression(column: Column, language: Language) -> str:
+    """Return the SQL of one CSV column: neutralised text, or a moment as ISO 8601 with `Z`."""
+    name = f'"{column.name}"'
+    header = column.header(language).replace('"', '""')
+    if column.type is ColumnType.MOMENT:
+        value = f"replace({name}::TIMESTAMP_S::VARCHAR, ' ', 'T') || 'Z'"
+    elif column.type is ColumnType.TEXT:
+        number = "" if column.hostile else f" AND NOT regexp_matches({name}, '{_NUMBER}')"
+        dangerous = f"ascii({name}) IN {_SUSPECTS} AND regexp_matches({name}, '{_FORMULA}'){number}"
+        value = f"CASE WHEN {dangerous} THEN '''' || {name} ELSE {name} END"
+    else:
+        value = name
+    return f'{value} AS "{header}"'
+
+
+def write_csv(
+    lake: Lake,
+    rows: str,
+    columns: Sequence[Column],
+    language: Language,
+    target: Path,
+    inputs: Mapping[str, Any] | None = None,
+) -> int:
+    """Write rows of the lake into a CSV file that appears whole or not at all.
+
+    Args:
+        lake: runs the query.
+        rows: SQL for a FROM clause, in the order wanted.
+        columns: what to write, in order.
+        language: of the headers.
+        target: the file.
+        inputs: Arrow tables that `rows` names.
+
+    Returns:
+        The number of rows written.
+    """
+    written = 0
+
+    def write(temporary: Path) -> None:
+        nonlocal written
+        expressions = ", ".join(csv_expression(column, language) for column in columns)
+        name = str(temporary).replace("'", "''")
+        copy = f"COPY (SELECT {expressions} FROM {rows}) TO '{name}' (FORMAT csv, HEADER)"  # noqa: S608
+        with lake.connection(inputs) as cursor:
+            counted = cursor.execute(copy).fetchone()
+        written = int(counted[0]) if counted else 0
+
+    write_whole(target, write)
+    return written

@@ -1,0 +1,129 @@
+"""How to reach the database: one SQLite file on this machine, or PostgreSQL.
+
+SQLite keeps its journal in WAL mode only where the linked library is free of the WAL-reset bug, which can
+corrupt databases; elsewhere in PERSIST mode, where readers wait while a writer commits and never fail for it.
+"""
+
+import sqlite3
+from pathlib import Path
+from typing import Literal
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+
+from devlib.errors import ConfigurationError, StorageUnavailable
+from devlib.language import message
+from devlib.storage.file_systems import network_file_system
+
+WRITING = "devlib_writing"
+"""Execution option of a connection whose transaction takes SQLite's write lock when it begins."""
+
+WAL_SAFE_SINCE = (3, 51, 3)
+"""The first version of the SQLite library without the WAL-reset bug."""
+
+_BUSY_SECONDS = 60
+_CONNECT_SECONDS = 10
+# Pages that a transaction may change before SQLite shuts readers out to write them: 128 MiB.
+_CACHE_KIB = 131_072
+
+
+def parse_url(text: str) -> URL:
+    """Return the URL with the driver that devlib uses.
+
+    Args:
+        text: a SQLAlchemy URL; `postgres://` and `postgresql://` mean psycopg.
+
+    Raises:
+        ConfigurationError: it is no URL, or names another kind of database, or SQLite without a file.
+    """
+    remedy = message("Give sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE as DEVLIB_DATABASE.")
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        # The text itself is not shown: it may hold a password.
+        raise ConfigurationError(message("The database URL cannot be read."), remedy=remedy) from None
+    kind = url.drivername.partition("+")[0]
+    if kind in ("postgres", "postgresql"):
+        return url.set(drivername="postgresql+psycopg")
+    if kind == "sqlite" and url.database and url.database != ":memory:":
+        return url.set(drivername="sqlite+pysqlite", database=str(Path(url.database).expanduser().absolute()))
+    raise ConfigurationError(
+        message("The inventory cannot be kept in {kind}.", kind=url.render_as_string(hide_password=True)),
+        remedy=remedy,
+    )
+
+
+def sqlite_file(url: URL) -> Path | None:
+    """Return the file of a SQLite URL, or `None` for PostgreSQL."""
+    return Path(url.database or "") if url.get_backend_name() == "sqlite" else None
+
+
+def make_engine(url: URL) -> Engine:
+    """Return an engine for a URL from `parse_url`; a folder that is missing is made.
+
+    Raises:
+        StorageUnavailable: the SQLite file would lie on a network file system, or its folder cannot be made.
+    """
+    if (path := sqlite_file(url)) is None:
+        return create_engine(
+            url,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": _CONNECT_SECONDS, "application_name": "devlib"},
+        )
+    _check_place(path)
+    # A connection for each use: a pool of them could not be carried over a fork.
+    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _BUSY_SECONDS})
+    event.listen(engine, "connect", _set_up)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def preferred_journal_mode(
+    version: tuple[int, ...] = sqlite3.sqlite_version_info,
+) -> Literal["wal", "persist"]:
+    """Return the journal mode for this version of the SQLite library."""
+    return "wal" if version >= WAL_SAFE_SINCE else "persist"
+
+
+def journal_mode(connection: Connection) -> str:
+    """Return the journal mode that the database has; empty for PostgreSQL."""
+    if connection.dialect.name != "sqlite":
+        return ""
+    return str(connection.exec_driver_sql("PRAGMA journal_mode").scalar_one())
+
+
+def _check_place(path: Path) -> None:
+    if found := network_file_system(path.parent):
+        raise StorageUnavailable(
+            message("SQLite cannot lock its file safely on a network file system ({kind}).", kind=found),
+            where=str(path),
+            remedy=message("Move DEVLIB_HOME to a local disk, or set DEVLIB_DATABASE to a PostgreSQL URL."),
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageUnavailable(
+            message("The folder of the inventory cannot be made: {error}", error=error.strerror),
+            where=str(path.parent),
+            remedy=message("Let this account write there, or set DEVLIB_HOME to another folder."),
+        ) from None
+
+
+def _set_up(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+    # The driver must not begin transactions of its own; `_begin` does, and reads need none.
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    connection.execute(f"PRAGMA journal_mode = {preferred_journal_mode()}")
+    # SQLite's own lower() knows ASCII only, PostgreSQL's all letters.
+    connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def _lower(text: object) -> str | None:
+    return None if text is None else str(text).lower()
+
+
+def _begin(connection: Connection) -> None:
+    if connection.get_execution_options().get(WRITING):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,124 @@
+"""The inventory: what the fleet is, who may see it, and which snapshots there are.
+
+`read()` and `write()` give a `Reader` and a `Writer` for a short time: a block of `read()` holds a connection
+but no lock between two questions, a block of `write()` is one transaction.
+"""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import Engine
+
+from devlib.clock import Clock
+from devlib.storage.engine import WRITING, journal_mode, make_engine, parse_url
+from devlib.storage.faults import translated
+from devlib.storage.migrate import bring_up_to_date
+from devlib.storage.reader import Reader
+from devlib.storage.write_lock import WriteLock
+from devlib.storage.writer import Writer
+
+
+class Inventory:
+    """A database of the inventory; may be used by many threads, and by the children of a fork.
+
+    Args:
+        url: SQLAlchemy URL of a SQLite file or a PostgreSQL database.
+        clock: dates new devices and audit entries.
+    """
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        self._url = parse_url(url)
+        self._clock = clock
+        self._lock = WriteLock.beside(self._url)
+        self._process = os.getpid()
+        self._engine = make_engine(self._url)
+        self._opening = threading.Lock()
+        # Engines of the parent of a fork: kept, for closing them would end the parent's sessions.
+        self._inherited: list[Engine] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections; harmless when repeated."""
+        self._own_engine().dispose()
+
+    @contextmanager
+    def read(self) -> Iterator[Reader]:
+        """Give a `Reader`; each of its answers is the committed state of that moment.
+
+        Raises:
+            StorageUnavailable: the database cannot be reached.
+        """
+        with translated(self._url), self._own_engine().connect() as connection:
+            yield Reader(connection, self._clock)
+
+    @contextmanager
+    def write(self) -> Iterator[Writer]:
+        """Give a `Writer` in one transaction: all of the block, or nothing of it.
+
+        On SQLite one block runs at a time on this machine; the others wait.
+
+        Raises:
+            Conflict: something exists already or is taken.
+            StorageUnavailable: the database cannot be reached, or a deadlock was ended; try again.
+            RuntimeError: the thread is in a block of `write()` already.
+        """
+        engine = self._own_engine()
+        with self._lock or nullcontext(), translated(self._url), engine.connect() as connection:
+            writing = connection.execution_options(**{WRITING: True})
+            with writing.begin():
+                yield Writer(writing, self._clock)
+
+    def journal_mode_in_use(self) -> str:
+        """Return SQLite's journal mode, `wal` or `persist`; empty for PostgreSQL."""
+        with self.read() as reader:
+            return journal_mode(reader.connection)
+
+    def prepare(self) -> None:
+        """Make or update the tables; quick where that is done already."""
+        with translated(self._url):
+            bring_up_to_date(self._own_engine(), self._lock)
+
+    def _own_engine(self) -> Engine:
+        if self._process == os.getpid():
+            return self._engine
+        with self._opening:
+            if self._process != os.getpid():
+                self._inherited.append(self._engine)
+                self._engine = make_engine(self._url)
+                self._process = os.getpid()
+        return self._engine
+
+
+def open_inventory(url: str, clock: Clock) -> Inventory:
+    """Open the inventory, and make or update its tables first.
+
+    Args:
+        url: `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/DATABASE`.
+        clock: dates new devices and audit entries.
+
+    Returns:
+        The inventory; close it, or use it as a context manager.
+
+    Raises:
+        ConfigurationError: the URL is none, or names another kind of database.
+        StorageUnavailable: the database cannot be reached, lies on a network file system, or was made by a
+            newer version of devlib.
+    """
+    inventory = Inventory(url, clock)
+    try:
+        inventory.prepare()
+    except BaseException:
+        inventory.close()
+        raise
+    return inventory

@@ -1,0 +1,130 @@
+"""The rows that a reader takes from the lake: those of a scope, cut by a filter."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from devlib.config import QueryLimits
+from devlib.model import LineState, Scope
+from devlib.storage.lake import Lake
+from devlib.storage.manifest import Snapshot
+from devlib.storage.query import Source, observations, run
+
+_SEARCHED = (
+    "site", "mac", "device_name", "device_type", "line_port", "user_id", "first_name", "last_name",
+    "phone_number", "extension", "user_agent",
+)  # fmt: skip
+_MAC_PART = re.compile(r"[0-9A-Fa-f]{2,12}")
+_ORDER = "provider, customer, site, mac, port"
+
+
+@dataclass(frozen=True, slots=True)
+class LineFilter:
+    """A filter that applies before export (article, "États des lignes").
+
+    Args:
+        states: states to keep; empty for all.
+        device_types: names of types to keep; empty for all.
+        search: text that any name, number, address or user agent must contain, in either case.
+        condition: an SQL condition over the columns of `line_states`.
+    """
+
+    states: tuple[LineState, ...] = ()
+    device_types: tuple[str, ...] = ()
+    search: str = ""
+    condition: str = ""
+
+    @property
+    def mark(self) -> str:
+        """Six hexadecimal digits that tell filters apart in file names; empty for no filter."""
+        if self == LineFilter():
+            return ""
+        return sha256(repr(self).encode()).hexdigest()[:6]
+
+
+@dataclass(frozen=True, slots=True)
+class LineRows:
+    """Rows of the lake as SQL for a FROM clause, with the Arrow tables that it names."""
+
+    sql: str
+    inputs: Mapping[str, Any]
+    snapshots: tuple[Snapshot, ...]
+
+
+def choose_lines(
+    lake: Lake, snapshots: Sequence[Snapshot], scope: Scope, line_filter: LineFilter, limits: QueryLimits
+) -> LineRows:
+    """Return the newest row of each line that lies in the scope and passes the filter.
+
+    Args:
+        lake: holds the files.
+        snapshots: which of them; a line's newest row counts.
+        scope: what the reader may see; checked here again, whatever was collected.
+        line_filter: what the reader wants of it.
+        limits: for the SQL condition, which runs shut off from files and networks.
+
+    Returns:
+        Rows sorted by provider, customer, site, MAC and port.
+
+    Raises:
+        QueryRefused: the condition is no SQL condition over these columns.
+        QueryTimeout: it took too long.
+    """
+    conditions = [*_of_scope(scope), *_of_filter(line_filter)]
+    inputs: dict[str, Any] = {}
+    if line_filter.condition.strip():
+        inputs["chosen"] = _keys(lake, snapshots, scope, line_filter.condition, limits)
+        conditions.append("line_key IN (SELECT line_key FROM chosen)")
+    rows = lake.current_relation(snapshots)
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    # One snapshot is stored in this order; DuckDB keeps it.
+    order = f" ORDER BY {_ORDER}" if len(snapshots) > 1 else ""
+    return LineRows(f"(SELECT * FROM {rows}{where}{order})", inputs, tuple(snapshots))  # noqa: S608
+
+
+def _keys(
+    lake: Lake, snapshots: Sequence[Snapshot], scope: Scope, condition: str, limits: QueryLimits
+) -> Any:  # noqa: ANN401 - Arrow has no types
+    files = [lake.path(each) for each in snapshots]
+    source = Source("line_states", lambda: observations(files, scope), newest=True)
+    # The condition stands on a line of its own, so that a comment in it cannot hide the bracket.
+    sql = f"SELECT line_key FROM line_states WHERE (\n{condition}\n)"  # noqa: S608 - runs shut off
+    return run(sql, [source], limits.model_copy(update={"rows": 100_000_000}))
+
+
+def _of_scope(scope: Scope) -> list[str]:
+    conditions = [
+        f"{name} = {literal(value)}"
+        for name, value in (("provider", scope.provider), ("customer", scope.customer))
+        if value is not None
+    ]
+    if scope.sites is not None:
+        conditions.append(_one_of("site", sorted(scope.sites)))
+    return conditions
+
+
+def _of_filter(line_filter: LineFilter) -> list[str]:
+    conditions = []
+    if line_filter.states:
+        conditions.append(_one_of("state", [state.value for state in line_filter.states]))
+    if line_filter.device_types:
+        conditions.append(_one_of("device_type", line_filter.device_types))
+    if text := line_filter.search.strip():
+        found = [f"contains(lower({name}), {literal(text.lower())})" for name in _SEARCHED]
+        digits = text.translate(str.maketrans("", "", ":-."))
+        if _MAC_PART.fullmatch(digits):
+            found.append(f"contains(replace(mac, ':', ''), {literal(digits.upper())})")
+        conditions.append(f"({' OR '.join(found)})")
+    return conditions
+
+
+def _one_of(name: str, values: Iterable[str]) -> str:
+    listed = ", ".join(literal(value) for value in values)
+    return f"{name} IN ({listed})" if listed else "false"
+
+
+def literal(text: str) -> str:
+    """Return `text` as an SQL string literal."""
+    return "'" + text.replace("'", "''").replace("\0", "") + "'"

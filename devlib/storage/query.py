@@ -1,0 +1,170 @@
+"""An analyst's SQL: read-only, over the rows of one scope, with no way to a file or a network.
+
+DuckDB runs with every door to the outside shut and its settings locked. The rows come in as Arrow datasets
+that are already cut to the scope, so there is no base table behind them and no path that SQL could name
+(measured on DuckDB 2.0.0: `read_parquet`, `COPY`, `ATTACH` of a file and `INSTALL` are all refused).
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from devlib.config import QueryLimits
+from devlib.errors import DevlibError, QueryRefused, QueryTimeout
+from devlib.language import message
+from devlib.model import OBSERVATIONS, Scope
+from devlib.storage.lake import arrow_schema
+
+Relation: TypeAlias = Any  # an Arrow table or dataset; Arrow publishes no types
+_SHUT = (
+    "SET autoinstall_known_extensions = false",
+    "SET autoload_known_extensions = false",
+    "SET allow_community_extensions = false",
+    "SET python_enable_replacements = false",
+    "SET temp_directory = ''",
+    "SET TimeZone = 'UTC'",
+    "SET enable_external_access = false",
+    "SET lock_configuration = true",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A table that an analyst can name; `open` is called only when a query mentions it.
+
+    Args:
+        name: of the table.
+        open: gives its rows.
+        newest: whether only each site's newest rows are shown.
+    """
+
+    name: str
+    open: Callable[[], Relation]
+    newest: bool = False
+
+
+def observations(files: Iterable[Path], scope: Scope) -> ds.Dataset:
+    """Return the rows of these snapshot files that lie in the scope.
+
+    Args:
+        files: snapshot files.
+        scope: what the asker may see.
+    """
+    paths = [str(path) for path in files]
+    schema = arrow_schema(OBSERVATIONS)
+    whole = ds.dataset(paths, schema=schema, format="parquet") if paths else ds.dataset(schema.empty_table())
+    limits = [
+        ds.field(name) == value
+        for name, value in (("provider", scope.provider), ("customer", scope.customer))
+        if value is not None
+    ]
+    if scope.sites is not None:
+        limits.append(ds.field("site").isin(pa.array(sorted(scope.sites), pa.string())))
+    for limit in limits:
+        whole = whole.filter(limit)
+    return whole
+
+
+def run(sql: str, sources: Iterable[Source], limits: QueryLimits) -> pa.Table:
+    """Return the answer to one statement of an analyst.
+
+    Args:
+        sql: one SELECT (or DESCRIBE, SUMMARIZE, EXPLAIN …) in DuckDB's dialect.
+        sources: the tables it may name.
+        limits: seconds, memory, threads and rows.
+
+    Returns:
+        An Arrow table, at most `limits.rows` long; `to_frame` makes a frame of it.
+
+    Raises:
+        QueryRefused: the SQL is wrong, holds several statements, or reaches for something it may not.
+        QueryTimeout: it ran too long or needed too much memory.
+    """
+    with duckdb.connect(config={"memory_limit": limits.memory, "threads": limits.threads}) as connection:
+        try:
+            _prepare(connection, sql, sources, limits)
+            return _fetch(connection.sql(sql), limits)
+        except (duckdb.Error, pa.ArrowException) as error:
+            raise explain(error, limits) from None
+
+
+def _prepare(
+    connection: duckdb.DuckDBPyConnection, sql: str, sources: Iterable[Source], limits: QueryLimits
+) -> None:
+    statements = connection.extract_statements(sql)
+    if len(statements) != 1:
+        raise QueryRefused(
+            message("One statement is needed, {count} were given.", count=len(statements)),
+            remedy=message("Run the statements one after the other."),
+        )
+    mentioned = sql.casefold()
+    for source in sources:
+        if source.name in mentioned or "show" in mentioned or "information_schema" in mentioned:
+            _show(connection, source)
+    connection.execute(f"SET max_execution_time = {int(limits.seconds * 1000)}")
+    for setting in _SHUT:
+        connection.execute(setting)
+
+
+def _show(connection: duckdb.DuckDBPyConnection, source: Source) -> None:
+    if not source.newest:
+        connection.register(source.name, source.open())
+        return
+    connection.register(f"{source.name}_rows", source.open())
+    connection.execute(
+        f"CREATE TEMP VIEW {source.name} AS SELECT * FROM {source.name}_rows "  # noqa: S608 - own names
+        "QUALIFY observed_at = max(observed_at) OVER (PARTITION BY provider, customer, site)"
+    )
+
+
+def _fetch(relation: duckdb.DuckDBPyRelation | None, limits: QueryLimits) -> pa.Table:
+    if relation is None:  # a statement without an answer
+        return pa.table({})
+    reader: Any = relation.to_arrow_reader(100_000)
+    batches: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in reader:
+        rows += batch.num_rows
+        if rows > limits.rows:
+            raise QueryRefused(
+                message("The answer has more than {rows} rows.", rows=limits.rows),
+                remedy=message("Group, filter or add LIMIT; for whole tables use `devlib export`."),
+            )
+        batches.append(batch)
+    return pa.Table.from_batches(batches, reader.schema)
+
+
+def to_frame(table: pa.Table) -> pd.DataFrame:
+    """Return a frame in which integers stay integers where some are missing."""
+    frame: pd.DataFrame = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+    return frame
+
+
+def explain(error: Exception, limits: QueryLimits) -> DevlibError:
+    """Return what an error of DuckDB means for the analyst."""
+    text = str(error).strip()
+    if isinstance(error, duckdb.InterruptException):
+        return QueryTimeout(
+            message("The query ran for more than {seconds} s and was stopped.", seconds=limits.seconds),
+            remedy=message("Ask for fewer days or lines, or raise [query] seconds in devlib.toml."),
+        )
+    if isinstance(error, (duckdb.OutOfMemoryException, MemoryError)):
+        return QueryTimeout(
+            message("The query needed more than {memory} of memory.", memory=limits.memory),
+            remedy=message("Ask for fewer rows, or raise [query] memory in devlib.toml."),
+        )
+    if isinstance(error, duckdb.PermissionException):
+        return QueryRefused(
+            message("The query reaches outside of its tables: {error}", error=text),
+            remedy=message("Use the tables that `SHOW TABLES` names; files and networks are out of reach."),
+        )
+    return QueryRefused(
+        message("{error}", error=text),
+        remedy=message("Correct the SQL; `SHOW TABLES` and `DESCRIBE line_states` tell what there is."),
+    )

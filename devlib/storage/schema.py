@@ -1,0 +1,192 @@
+"""The tables of the inventory, as SQLite and PostgreSQL both hold them.
+
+What must be true stands here as a constraint: a MAC once, a line port once, a port of a device once, no line
+without its device. Keys of lines are never used again, because snapshots keep them for ever.
+"""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    false,
+)
+
+HEAD = "0001"
+"""The newest migration; a test holds it against the folder of migrations."""
+
+_NAMES = {
+    "pk": "pk_%(table_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+}
+
+
+class Moment(TypeDecorator[datetime]):
+    """A moment in UTC; SQLite keeps it without its zone, PostgreSQL with it."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the moment in UTC; one without a zone is refused, for nobody knows what it means."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment needs its time zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the stored moment with zone UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+def _key() -> Column[int]:
+    # SQLite counts up by itself only in INTEGER, PostgreSQL wants the room of BIGINT.
+    kind = BigInteger().with_variant(Integer, "sqlite")
+    return Column("id", kind, Identity(), primary_key=True)
+
+
+def _reference(name: str, *, nullable: bool = False) -> Column[int]:
+    kind = BigInteger().with_variant(Integer, "sqlite")
+    return Column(name, kind, ForeignKey(f"{name.removesuffix('_id')}s.id"), nullable=nullable)
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False)
+
+
+metadata = MetaData(naming_convention=_NAMES)
+
+providers = Table(
+    "providers",
+    metadata,
+    _key(),
+    Column("name", Text, nullable=False, unique=True),
+    Column("line_state_export", Boolean, nullable=False, server_default=false()),
+    sqlite_autoincrement=True,
+)
+
+customers = Table(
+    "customers",
+    metadata,
+    _key(),
+    _reference("provider_id"),
+    _text("name"),
+    UniqueConstraint("provider_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+sites = Table(
+    "sites",
+    metadata,
+    _key(),
+    _reference("customer_id"),
+    _text("name"),
+    _text("folded_name"),
+    UniqueConstraint("customer_id", "folded_name"),
+    sqlite_autoincrement=True,
+)
+
+approved_types = Table(
+    "approved_types",
+    metadata,
+    Column("site_id", sites.c.id.type, ForeignKey("sites.id"), primary_key=True),
+    Column("device_type", Text, primary_key=True),
+)
+
+devices = Table(
+    "devices",
+    metadata,
+    _key(),
+    _reference("site_id"),
+    Column("mac", BigInteger, nullable=False, unique=True),
+    _text("device_type"),
+    _text("name"),
+    _text("description"),
+    _text("base_station_id"),
+    _text("chain_id"),
+    Column("created_at", Moment, nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
+    CheckConstraint("mac > 0 AND mac < 281474976710656", name="mac"),
+    Index(None, "site_id"),
+    sqlite_autoincrement=True,
+)
+
+lines = Table(
+    "lines",
+    metadata,
+    _key(),
+    _reference("device_id"),
+    Column("port", Integer, nullable=False),
+    Column("line_port", Text, nullable=False, unique=True),
+    _text("line_type"),
+    _text("user_id"),
+    _text("first_name"),
+    _text("last_name"),
+    _text("phone_number"),
+    _text("extension"),
+    CheckConstraint("port >= 1", name="port"),
+    UniqueConstraint("device_id", "port"),
+    sqlite_autoincrement=True,
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("principal", Text, primary_key=True),
+    _text("role"),
+    Column("provider", Text),
+    Column("customer", Text),
+    Column("sites", Text),  # a JSON list of names; NULL for all sites
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    _key(),
+    Column("at", Moment, nullable=False, index=True),
+    _text("principal"),
+    _text("role"),
+    _text("session"),
+    _text("act"),
+    _text("target"),
+    _text("outcome"),
+    _text("detail"),
+    sqlite_autoincrement=True,
+)
+
+snapshots = Table(
+    "snapshots",
+    metadata,
+    _key(),
+    Column("path", Text, nullable=False, unique=True),
+    _reference("provider_id", nullable=True),
+    _reference("customer_id", nullable=True),
+    _reference("site_id", nullable=True),
+    Column("observed_at", Moment, nullable=False),
+    Column("finished_at", Moment, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("retired_at", Moment),
+    Index(None, "observed_at"),
+    sqlite_autoincrement=True,
+)

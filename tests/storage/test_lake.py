@@ -1,0 +1,198 @@
+"""The lake: whole files or none, the fewest snapshots, and sweeping."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+import pytest
+
+from devlib.clock import FakeClock
+from devlib.errors import StorageUnavailable
+from devlib.model import EVERYTHING, OBSERVATIONS, Customer, Scope
+from devlib.storage import Collected, Lake, Snapshot, open_inventory
+from devlib.storage.manifest import fewest
+
+START = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
+ROW = ", ".join(f"NULL::{column.type} AS {column.name}" for column in OBSERVATIONS)
+
+
+@pytest.fixture
+def clock():
+    return FakeClock(START)
+
+
+@pytest.fixture
+def inventory(tmp_path, clock):
+    with open_inventory(f"sqlite:///{tmp_path / 'inventory.db'}", clock) as opened:
+        with opened.write() as writer:
+            writer.add_provider("P")
+            for name in ("A", "B"):
+                writer.add_customer("P", name)
+                writer.add_site(EVERYTHING, name, "Lyon", ["Yealink T46S"])
+        yield opened
+
+
+@pytest.fixture
+def lake(tmp_path, inventory, clock):
+    made = Lake(tmp_path / "lake", inventory, clock)
+    yield made
+    made.close()
+
+
+def collected(customer=None, site=None, minutes=0):
+    provider = None if customer is None else "P"
+    return Collected(provider, customer, site, START + timedelta(minutes=minutes))
+
+
+def one_row(key=1, site="Lyon", state="registered", minutes=0):
+    """Return SQL of one observation."""
+    at = (START + timedelta(minutes=minutes)).replace(tzinfo=None)
+    return (
+        f"SELECT * REPLACE ({key} AS line_key, 'P' AS provider, 'A' AS customer, '{site}' AS site, "
+        f"'{state}' AS state, TIMESTAMP '{at}' AS observed_at) FROM (SELECT {ROW})"
+    )
+
+
+def rows_of(lake, snapshots, columns="line_key, state"):
+    with lake.connection() as cursor:
+        return cursor.execute(
+            f"SELECT {columns} FROM {lake.current_relation(snapshots)} ORDER BY ALL"
+        ).fetchall()
+
+
+def test_a_snapshot_is_entered_with_its_file_and_counts(lake):
+    """A written snapshot is in the manifest with rows and bytes, and its file has every declared column."""
+    snapshot = lake.write(one_row(), {}, {}, collected())
+    assert snapshot.rows == 1
+    assert snapshot.bytes == lake.path(snapshot).stat().st_size
+    found = duckdb.sql(f"DESCRIBE SELECT * FROM '{lake.path(snapshot)}'").fetchall()
+    assert [name for name, *_ in found] == list(OBSERVATIONS.names)
+
+
+def test_a_failed_query_leaves_no_file_and_no_entry(lake, inventory):
+    """A collection whose join fails writes nothing."""
+    with pytest.raises(duckdb.Error):
+        lake.write(one_row().replace("'P'", "error('broken')"), {}, {}, collected())
+    assert [path for path in lake.folder.rglob("*") if path.is_file()] == []
+    with inventory.read() as reader:
+        assert list(reader.manifest(EVERYTHING)) == []
+
+
+def test_an_unwritable_folder_is_told_with_its_remedy(lake):
+    """Where the folder cannot be written, the error names the folder and what to do."""
+    lake.folder.mkdir()
+    (lake.folder / "2026-11").write_text("a file where a folder should be")
+    with pytest.raises(StorageUnavailable, match="Make room") as caught:
+        lake.write(one_row(), {}, {}, collected())
+    assert str(lake.folder) in str(caught.value)
+
+
+def test_no_snapshot_is_an_empty_relation_with_all_columns(lake):
+    """Questions to an empty lake get no rows, but every column."""
+    with lake.connection() as cursor:
+        described = cursor.execute(f"DESCRIBE SELECT * FROM {lake.relation([])}").fetchall()
+    assert [name for name, *_ in described] == list(OBSERVATIONS.names)
+    assert rows_of(lake, []) == []
+
+
+def test_the_newest_row_of_each_site_counts(lake):
+    """A newer snapshot of one site wins there; the older whole one still answers for the other sites."""
+    lake.write(f"{one_row(1)} UNION ALL {one_row(2, 'Nice')}", {}, {}, collected("A"))
+    lake.write(one_row(1, state="aged", minutes=5), {}, {}, collected("A", "Lyon", 5))
+    snapshots = lake.current(Scope("P", "A"))
+    assert [each.collected.site for each in snapshots] == ["Lyon", None]
+    assert rows_of(lake, snapshots) == [(1, "aged"), (2, "registered")]
+
+
+def test_the_past_can_be_asked(lake):
+    """With a moment given, later snapshots are as if not there."""
+    lake.write(one_row(), {}, {}, collected())
+    lake.write(one_row(state="aged", minutes=60), {}, {}, collected(minutes=60))
+    assert rows_of(lake, lake.current(EVERYTHING, START + timedelta(minutes=30))) == [(1, "registered")]
+
+
+def test_orphans_are_swept_when_old_and_only_then(lake, clock):
+    """A file that no manifest row names goes after an hour; named files stay."""
+    kept = lake.write(one_row(), {}, {}, collected())
+    orphan = lake.folder / "2026-11" / ".x.parquet.writing"
+    orphan.write_bytes(b"half a file")
+    for path in (orphan, lake.path(kept)):
+        os.utime(path, (START.timestamp(), START.timestamp()))
+    assert lake.sweep() == []
+    clock.advance(3_601)
+    assert lake.sweep() == [orphan]
+    assert lake.path(kept).exists()
+
+
+def test_a_killed_writer_leaves_nothing_that_a_reader_sees(tmp_path, lake, inventory):
+    """kill -9 after the file is renamed and before it is entered: the manifest is empty, the file an orphan."""
+    script = f"""
+        import os, signal
+        from datetime import UTC, datetime
+        from pathlib import Path
+        from devlib.clock import SystemClock
+        from devlib.storage import Collected, Lake, open_inventory
+
+        inventory = open_inventory("sqlite:///{tmp_path / "inventory.db"}", SystemClock())
+        lake = Lake(Path("{lake.folder}"), inventory, SystemClock())
+        inventory.write = lambda: os.kill(os.getpid(), signal.SIGKILL)
+        lake.write({one_row()!r}, {{}}, {{}}, Collected(None, None, None, datetime(2026, 11, 2, tzinfo=UTC)))
+    """
+    ended = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False, timeout=60)
+    assert ended.returncode == -signal.SIGKILL
+    assert len([path for path in lake.folder.rglob("*.parquet")]) == 1
+    with inventory.read() as reader:
+        assert list(reader.manifest(EVERYTHING)) == []
+    assert lake.current(EVERYTHING) == []
+
+
+def snapshot(number, customer, site, minutes):
+    return Snapshot(number, f"{number}", collected(customer, site, minutes), START, 1, 1)
+
+
+def test_no_more_snapshots_are_read_than_needed():
+    """Reading stops at the newest snapshot that covers every customer asked about."""
+    customers = [Customer(1, "A", "P"), Customer(2, "B", "P")]
+    newest_first = [
+        snapshot(5, "A", None, 50),
+        snapshot(4, "A", "Lyon", 40),
+        snapshot(3, "B", "Nice", 30),
+        snapshot(2, None, None, 20),
+        snapshot(1, None, None, 10),
+    ]
+    read = []
+    chosen = fewest((read.append(each.id) or each for each in newest_first), customers)
+    assert [each.id for each in chosen] == [5, 3, 2]
+    assert read == [5, 4, 3, 2, 1][: len(read)]
+    assert max(len(read), 4) <= 5
+
+
+def test_a_forked_child_gets_its_own_engine(lake):
+    """A child of a fork can question the lake although the parent has used it."""
+    lake.write(one_row(), {}, {}, collected())
+    assert rows_of(lake, lake.current(EVERYTHING)) == [(1, "registered")]
+    script = f"""
+        import os, sys
+        from pathlib import Path
+        from devlib.clock import SystemClock
+        from devlib.model import EVERYTHING
+        from devlib.storage import Lake, open_inventory
+
+        inventory = open_inventory("sqlite:///{lake.folder.parent / "inventory.db"}", SystemClock())
+        lake = Lake(Path("{lake.folder}"), inventory, SystemClock())
+        def count():
+            with lake.connection() as cursor:
+                sql = f"SELECT count(*) FROM {{lake.relation(lake.current(EVERYTHING))}}"
+                return cursor.execute(sql).fetchone()[0]
+        assert count() == 1
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if count() == 1 else 1)
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    ended = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False, timeout=60)
+    assert ended.returncode == 0
