@@ -58,7 +58,7 @@ def _compare(lake: Lake, snapshot: Snapshot, home: Path, rows: int) -> dict[str,
 
     def report() -> None:
         written = write_report(
-            lake, [snapshot], Scope(), ReportRequest("C"), home / "out", QueryLimits.model_construct()
+            lake, [snapshot], Scope("P", "C"), ReportRequest("C"), home / "out", QueryLimits.model_construct()
         )
         assert written.rows == rows  # noqa: S101 - a benchmark of the wrong thing is none
 

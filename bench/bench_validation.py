@@ -1,8 +1,9 @@
 """How fast a bulk file is checked, against a plain loop of one pydantic model a row with the same rules.
 
 `python bench/bench_validation.py [rows]` prints one JSON object. `pydantic` asks the catalogue for each row;
-`pydantic_cached` remembers the catalogue's answers, which is the strongest form of such a loop. Each side runs in its own process, so that
-the peak memory is its own, and all must refuse the same rows for the same reasons.
+`pydantic_cached` remembers the catalogue's answers, which is the strongest form of such a loop. Each side
+runs in its own process, so that the peak memory is its own, and all must refuse the same rows for the same
+reasons.
 """
 
 import functools

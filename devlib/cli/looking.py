@@ -1,5 +1,7 @@
 """Commands that look: sites, types, devices, status, sql."""
 
+from collections.abc import Iterable
+
 from devlib.cli.command import CUSTOMER, DONE, FAILED, MAC, SITE, TRY_LATER, Call, Command, argument
 from devlib.cli.output import local, visible
 from devlib.collect import DeviceStatus, LineStatus
@@ -12,7 +14,15 @@ _SCREEN_ROWS = 200
 def sites(call: Call) -> None:
     """List the sites, with the types approved for each."""
     with call.open_portal() as portal:
-        call.out.frame(portal.sites(call.arguments.customer), SITE_TYPES)
+        found = portal.sites(call.arguments.customer)
+    if not call.out.as_json:
+        # A person wants a line for each site; a program gets a record for each approved type.
+        found = found.groupby(["customer", "site"], as_index=False, sort=False).agg({"device_type": _joined})
+    call.out.frame(found, SITE_TYPES)
+
+
+def _joined(names: Iterable[str | None]) -> str:
+    return ", ".join(name for name in names if name)
 
 
 def types(call: Call) -> None:

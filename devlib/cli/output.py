@@ -25,6 +25,7 @@ from devlib.model import Table
 _STATE_STYLES = {"registered": "green", "aged": "yellow", "unregistered": "red", "unknown": "magenta"}
 _WIDEST = 60
 _LONGEST = 2_000
+_FILE_WIDTH = 2_000  # a table in a file or a pipe is not folded
 
 
 class Output:
@@ -38,7 +39,8 @@ class Output:
     def __init__(self, language: Language, *, as_json: bool) -> None:
         self.language: Language = language
         self.as_json = as_json
-        self._screen = Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
+        width = None if sys.stdout.isatty() else _FILE_WIDTH
+        self._screen = Console(file=sys.stdout, highlight=False, width=width)
         self._aside = Console(file=sys.stderr, highlight=False, soft_wrap=True)
 
     def say(self, text: Message) -> None:
@@ -156,7 +158,8 @@ def _cell(value: object) -> Text:
 
 def local(moment: datetime) -> datetime:
     """Return a UTC moment (with or without its zone) in the time zone of this machine."""
-    return moment.replace(tzinfo=UTC).astimezone()
+    plain = moment.to_pydatetime() if isinstance(moment, pd.Timestamp) else moment
+    return plain.replace(tzinfo=UTC).astimezone()
 
 
 def _plain(row: Mapping[Any, Any]) -> dict[str, object]:

@@ -6,10 +6,10 @@ from pathlib import Path
 from devlib.cli.command import CUSTOMER, DONE, SITE, TRY_LATER, Call, Command, argument
 from devlib.cli.looking import state_word
 from devlib.collect import Collection, parse_distance
-from devlib.errors import TryLater, UsageError
+from devlib.errors import TryLater
 from devlib.export import ReportFile, ReportRequest
 from devlib.language import Message, message
-from devlib.model import Customer, LineState
+from devlib.model import DEVICE_LIST, OBSERVATIONS, LineState
 from devlib.storage import LineFilter
 
 
@@ -92,9 +92,8 @@ def export(call: Call) -> None:
     given = call.arguments
     title = message("lines asked")
     with call.open_portal() as portal, call.out.progress(title) as progress:
-        customer = given.customer or _only_customer(portal.customers())
         report = portal.export_line_states(
-            _request(call, customer), given.folder, from_snapshot=given.from_snapshot, progress=progress
+            _request(call), given.folder, from_snapshot=given.from_snapshot, progress=progress
         )
     values = {
         "file": str(report.path),
@@ -118,6 +117,7 @@ def _sentence(call: Call, report: ReportFile) -> Message:
 def _export_devices(call: Call) -> None:
     given = call.arguments
     columns = tuple(given.columns.split(",")) if given.columns else ()
+    columns = DEVICE_LIST.names if columns == ("all",) else columns
     with call.open_portal() as portal:
         written = portal.export_devices(
             given.folder, given.customer, given.site, columns=columns, language=call.out.language
@@ -126,19 +126,7 @@ def _export_devices(call: Call) -> None:
     call.out.record(values, message("{file}: {rows} devices", **values))
 
 
-def _only_customer(customers: list[Customer]) -> str:
-    names = sorted(each.name for each in customers)
-    if len(names) != 1:
-        raise UsageError(
-            message("Several customers are meant; name one of them.")
-            if names
-            else message("There is no customer yet."),
-            remedy=message("Customers that you may see: {known}", known=", ".join(names[:20]) or "–"),
-        )
-    return names[0]
-
-
-def _request(call: Call, customer: str) -> ReportRequest:
+def _request(call: Call) -> ReportRequest:
     given = call.arguments
     chosen = LineFilter(
         states=tuple(LineState(name) for name in given.state),
@@ -147,7 +135,8 @@ def _request(call: Call, customer: str) -> ReportRequest:
         condition=given.where,
     )
     columns = tuple(given.columns.split(",")) if given.columns else ()
-    return ReportRequest(customer, given.site, chosen, call.out.language, columns)
+    columns = OBSERVATIONS.names if columns == ("all",) else columns
+    return ReportRequest(given.customer, given.site, chosen, call.out.language, columns)
 
 
 COMMANDS = (

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from devlib.clock import Clock
-from devlib.config import NetworkSettings, Settings
-from devlib.network import Network, open_network
+from devlib.config import KamailioSettings, NetworkSettings, Settings
+from devlib.network import DeviceOf, Network, open_network
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,29 @@ class Networks:
         return next((each for each in self.served if each.serves(customer)), None)
 
 
-def configured_networks(settings: Settings, clock: Clock) -> Networks:
-    """Return the networks of the configuration; none is connected to yet."""
+def configured_networks(settings: Settings, clock: Clock, device_of: DeviceOf | None = None) -> Networks:
+    """Return the networks of the configuration; none is connected to yet.
 
-    def opener(network: NetworkSettings) -> Callable[[], Network]:
+    Args:
+        settings: names them.
+        clock: the time.
+        device_of: for the simulator: type and MAC of a line port, so that user agents fit the devices.
+    """
+    return Networks(
+        Served(each.name, frozenset(each.customers), _opener(each, clock, device_of))
+        for each in settings.networks
+    )
+
+
+def _opener(network: NetworkSettings, clock: Clock, device_of: DeviceOf | None) -> Callable[[], Network]:
+    if isinstance(network, KamailioSettings):
         return lambda: open_network(network, clock)
+    # A simulator holds no connection, but remembers restarts and what it has worked out: one for all calls.
+    simulator: list[Network] = []
 
-    return Networks(Served(each.name, frozenset(each.customers), opener(each)) for each in settings.networks)
+    def open_once() -> Network:
+        if not simulator:
+            simulator.append(open_network(network, clock, device_of=device_of))
+        return simulator[0]
+
+    return open_once

@@ -28,6 +28,12 @@ class Grant:
         coordinator: where the export is entered.
         answer: the final answer, or the grant of a real export.
         authorise: asked again before any rows are handed out.
+
+    Attributes:
+        real: whether to collect the rows; otherwise `result` is there already.
+        ticket: number of the request.
+        age: seconds since shared rows were finished.
+        at: the coordinator's time of the grant.
     """
 
     def __init__(self, coordinator: Coordinator, answer: Answer, authorise: Authorise) -> None:
@@ -39,6 +45,7 @@ class Grant:
         self.ticket = answer.ticket
         self.epoch = answer.epoch
         self.age = answer.age
+        self.at = answer.at
 
     @property
     def result(self) -> str:

@@ -14,7 +14,7 @@ from devlib.errors import NotFound, UsageError
 from devlib.export.files import file_name
 from devlib.language import Language, message
 from devlib.model import LINE_STATES, OBSERVATIONS, Column, LineState, Scope
-from devlib.storage import Lake, LineFilter, LineRows, Snapshot, choose_lines, write_csv
+from devlib.storage import Lake, LineFilter, LineRows, Snapshot, choose_lines, utc, write_csv
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +22,14 @@ class ReportRequest:
     """What one reader wants.
 
     Args:
-        customer: whose lines.
+        customer: whose lines; `None` where the reader may see only one customer, or the site tells.
         site: one site, or `None` for all ("Tous les sites").
         line_filter: what to keep.
         language: of the headers.
         columns: names of columns of `observations`; empty for the report's 22.
     """
 
-    customer: str
+    customer: str | None = None
     site: str | None = None
     line_filter: LineFilter = field(default_factory=LineFilter)
     language: Language = "en"
@@ -66,7 +66,7 @@ def write_report(
     Args:
         lake: holds the snapshots.
         snapshots: newest first.
-        scope: what the reader may see now.
+        scope: what the reader may see now of the customer and site, whose names stand in it.
         request: what the reader wants.
         folder: where the file goes; its name tells customer, site and data time.
         limits: for the SQL condition.
@@ -79,20 +79,19 @@ def write_report(
         UsageError: a column does not exist.
         QueryRefused: the condition cannot run.
     """
+    customer = scope.customer or ""
     if not snapshots:
         raise NotFound(
-            message("There is no snapshot of {customer} yet.", customer=request.customer),
+            message("There is no snapshot of {customer} yet.", customer=customer),
             remedy=message("Collect one with `devlib collect`, or export without --from-snapshot."),
         )
     columns = chosen_columns(request.columns)
-    narrowed = scope.narrowed(request.customer, request.site)
-    rows = choose_lines(lake, snapshots, narrowed, request.line_filter, limits)
-    oldest = min(snapshot.observed_at for snapshot in snapshots)
-    target = folder / file_name(
-        "line-states", request.customer, request.site, oldest, request.line_filter.mark
-    )
-    written = write_csv(lake, rows.sql, columns, request.language, target, rows.inputs)
-    return ReportFile(target, written, count_states(lake, rows), oldest)
+    rows = choose_lines(lake, snapshots, scope, request.line_filter, limits)
+    counted = count_states(lake, rows)
+    observed_at = counted.oldest or snapshots[0].observed_at
+    name = file_name("line-states", customer, request.site, observed_at, request.line_filter.mark)
+    written = write_csv(lake, rows.sql, columns, request.language, folder / name, rows.inputs)
+    return ReportFile(folder / name, written, counted.states, observed_at)
 
 
 def chosen_columns(names: Sequence[str]) -> tuple[Column, ...]:
@@ -112,9 +111,19 @@ def chosen_columns(names: Sequence[str]) -> tuple[Column, ...]:
         ) from None
 
 
-def count_states(lake: Lake, rows: LineRows) -> dict[LineState, int]:
-    """Return the number of lines in each state, in the order of `LineState`."""
+@dataclass(frozen=True, slots=True)
+class StateCounts:
+    """Lines in each state, in the order of `LineState`, and the time of the oldest row, UTC."""
+
+    states: dict[LineState, int]
+    oldest: datetime | None
+
+
+def count_states(lake: Lake, rows: LineRows) -> StateCounts:
+    """Return how many of `rows` are in each state."""
+    sql = f"SELECT state, count(*), min(observed_at) FROM {rows.sql} GROUP BY state"  # noqa: S608
     with lake.connection(rows.inputs) as cursor:
-        counted = cursor.execute(f"SELECT state, count(*) FROM {rows.sql} GROUP BY state").fetchall()  # noqa: S608
-    found = dict(counted)
-    return {state: found.get(state.value, 0) for state in LineState}
+        counted = cursor.execute(sql).fetchall()
+    found = {state: number for state, number, _ in counted}
+    oldest = min((at for _, _, at in counted), default=None)
+    return StateCounts({state: found.get(state.value, 0) for state in LineState}, utc(oldest))

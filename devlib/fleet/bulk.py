@@ -103,9 +103,13 @@ class _Import:
 
     def run(self, source: Path | BinaryIO, progress: Progress | None) -> None:
         """Check the file, then import what the mode allows."""
-        refused = self._check(source, progress)
+        refused, new = self._check(source, progress)
         if self._mode is ImportMode.CHECK or (refused and self._mode is ImportMode.ALL_OR_NOTHING):
             return
+        if new:
+            self._import()
+
+    def _import(self) -> None:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with self._inventory.write() as writer:
@@ -132,19 +136,21 @@ class _Import:
             tally.add(row)
         return tally.report(self._mode, self._notices, result)
 
-    def _check(self, source: Path | BinaryIO, progress: Progress | None) -> int:
-        refused = rows = 0
+    def _check(self, source: Path | BinaryIO, progress: Progress | None) -> tuple[int, int]:
+        """Keep all rows, checked; return how many are refused, and how many are right and new."""
+        refused = new = rows = 0
         with self._inventory.read() as reader, open_table(source) as table:
             known = ScopedFleet(reader, self._scope, self._customer)
             for row in self.spool.fill(check_rows(table, known, self._catalogue)):
                 refused += row.refused
+                new += row.target is not None
                 rows += 1
                 if progress is not None and rows % _PROGRESS_EVERY == 0:
                     progress(rows, None)
             self._notices = table.notices
         if progress is not None:
             progress(rows, rows)
-        return refused
+        return refused, new
 
     def _insert(self, writer: Writer) -> None:
         known = ScopedFleet(writer, self._scope, self._customer)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from devlib.errors import NotFound, UsageError
 from devlib.language import message
-from devlib.model import Customer, Device, Identity, Mac, Scope
+from devlib.model import Customer, Device, Identity, Mac, Scope, Site
 from devlib.portal.acts import Gate
 from devlib.portal.services import Services
 
@@ -44,13 +44,23 @@ class Desk:
             UsageError: no customer was named and the scope has several.
         """
         with self._services.inventory.read() as reader:
-            found = self._customer(reader.customers(self.identity.scope), customer)
+            seen = reader.customers(self.identity.scope)
+            if customer is None and site is not None:
+                seen = self._with_site(reader.sites(self.identity.scope), site, seen)
+            found = self._customer(seen, customer)
             provider_scope = Scope(found.provider, self.identity.scope.customer, self.identity.scope.sites)
             scope = provider_scope.narrowed(found.name)
             if site is None:
                 return Place(found, None, scope)
             name = reader.site(scope, found.name, site).name
         return Place(found, name, scope.narrowed(site=name))
+
+    @staticmethod
+    def _with_site(sites: list[Site], name: str, seen: list[Customer]) -> list[Customer]:
+        """Return the customers that have a site of that name; all of them where none has."""
+        wanted = name.strip().casefold()
+        theirs = {(each.provider, each.customer) for each in sites if each.name.casefold() == wanted}
+        return [each for each in seen if (each.provider, each.name) in theirs] or seen
 
     @staticmethod
     def _customer(seen: list[Customer], name: str | None) -> Customer:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from devlib.clock import Clock
 from devlib.collect import Collector, Networks, configured_networks
 from devlib.config import Settings
-from devlib.model import Catalogue, load_catalogue
+from devlib.model import EVERYTHING, Catalogue, load_catalogue
 from devlib.storage import Inventory, Lake, open_inventory
 
 
@@ -38,6 +38,26 @@ class Services:
         self.inventory.close()
 
 
+class SimulatedDevices:
+    """Tells the simulator which device a line port belongs to, so that its user agent fits.
+
+    Args:
+        inventory: read once, when the first line port is asked for.
+    """
+
+    def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
+        self._known: dict[str, tuple[str, str]] | None = None
+
+    def __call__(self, line_port: str) -> tuple[str, str] | None:
+        """Return type and MAC of the device of `line_port`, if the inventory had it when first asked."""
+        if self._known is None:
+            with self._inventory.read() as reader:
+                rows = (row for batch in reader.line_batches(EVERYTHING) for row in batch)
+                self._known = {row.line_port: (row.device_type, row.mac) for row in rows}
+        return self._known.get(line_port)
+
+
 def open_services(settings: Settings, clock: Clock, networks: Networks | None = None) -> Services:
     """Open everything that the settings name, making the embedded default where nothing is yet.
 
@@ -52,11 +72,12 @@ def open_services(settings: Settings, clock: Clock, networks: Networks | None = 
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     inventory = open_inventory(settings.database_url, clock)
     limits = settings.query
+    device_of = SimulatedDevices(inventory)
     return Services(
         settings=settings,
         clock=clock,
         catalogue=load_catalogue(settings.device_types_file),
         inventory=inventory,
         lake=Lake(settings.lake_folder, inventory, clock, memory=limits.memory, threads=limits.threads),
-        networks=networks or configured_networks(settings, clock),
+        networks=networks or configured_networks(settings, clock, device_of),
     )

@@ -29,7 +29,8 @@ def csv_expression(column: Column, language: Language) -> str:
     elif column.type is ColumnType.TEXT:
         number = "" if column.hostile else f" AND NOT regexp_matches({name}, '{_NUMBER}')"
         dangerous = f"ascii({name}) IN {_SUSPECTS} AND regexp_matches({name}, '{_FORMULA}'){number}"
-        value = f"CASE WHEN {dangerous} THEN '''' || {name} ELSE {name} END"
+        # An empty text and a missing one are the same empty field.
+        value = f"CASE WHEN {name} = '' THEN NULL WHEN {dangerous} THEN '''' || {name} ELSE {name} END"
     else:
         value = name
     return f'{value} AS "{header}"'

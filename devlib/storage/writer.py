@@ -1,6 +1,7 @@
 """Changes to the fleet, each inside the transaction of a block of `write()`."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Table, delete, func, insert, select, update
@@ -131,7 +132,8 @@ class Writer(LineKeeper, LedgerWriter, Reader):
         keys = {row.folded_name: row.id for row in self.connection.execute(found)}
         added = 0
         for batch in in_batches(new, _BATCH):
-            rows = [self._device_values(each, keys, customer) for each in batch]
+            now = self._clock.now()
+            rows = [_device_values(each, keys, customer, now) for each in batch]
             try:
                 with self.connection.begin_nested():
                     self.connection.execute(insert(devices), rows)
@@ -175,27 +177,6 @@ class Writer(LineKeeper, LedgerWriter, Reader):
             rows = [{"site_id": site_id, "device_type": each} for each in device_types]
             self.connection.execute(insert(approved_types), rows)
 
-    def _device_values(self, device: NewDevice, keys: Mapping[str, int], customer: str) -> dict[str, object]:
-        if (site_id := keys.get(site_key(device.site))) is None:
-            raise NotFound(
-                message(
-                    "There is no site {site} at the customer {customer}.",
-                    site=visible(device.site),
-                    customer=customer,
-                ),
-                remedy=message("Choose one of the sites in sites.csv of the import templates."),
-            )
-        return {
-            "site_id": site_id,
-            "mac": device.mac.value,
-            "device_type": device.device_type,
-            "name": device.name,
-            "description": device.description,
-            "base_station_id": device.base_station_id,
-            "chain_id": device.chain_id,
-            "created_at": self._clock.now(),
-        }
-
     def _present(self, macs: list[Mac], scope: Scope) -> Conflict:
         places = self.locate(mac.value for mac in macs)
         for mac in macs:
@@ -211,6 +192,30 @@ class Writer(LineKeeper, LedgerWriter, Reader):
                 )
         twice = next((mac for mac in macs if macs.count(mac) > 1), macs[0])
         return Conflict(message("The device {mac} is given twice.", mac=twice))
+
+
+def _device_values(
+    device: NewDevice, keys: Mapping[str, int], customer: str, now: datetime
+) -> dict[str, object]:
+    if (site_id := keys.get(site_key(device.site))) is None:
+        raise NotFound(
+            message(
+                "There is no site {site} at the customer {customer}.",
+                site=visible(device.site),
+                customer=customer,
+            ),
+            remedy=message("Choose one of the sites in sites.csv of the import templates."),
+        )
+    return {
+        "site_id": site_id,
+        "mac": device.mac.value,
+        "device_type": device.device_type,
+        "name": device.name,
+        "description": device.description,
+        "base_station_id": device.base_station_id,
+        "chain_id": device.chain_id,
+        "created_at": now,
+    }
 
 
 def _name(text: str) -> str:

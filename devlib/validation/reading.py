@@ -189,15 +189,17 @@ def _located(name: str) -> Iterator[None]:
 
 def _find_header(head: str, delimiters: Iterable[str]) -> tuple[list[str], str]:
     """Return the first row that is not empty, cut at the delimiter that gives the most known headers."""
-    candidates = [(cells, each) for each in delimiters if (cells := _first_record(head, each)) is not None]
-    if not candidates:
+    found = [(_first_record(head, each), each) for each in delimiters]
+    candidates = [(cells, each) for cells, each in found if cells is not None]
+    best = max(candidates, key=lambda each: (recognised(each[0]), len(each[0])), default=([], ""))
+    if len(candidates) < len(found) and not recognised(best[0]):
         raise _not_closed(1, "1")
-    if not any(cells for cells, _ in candidates):
+    if not best[0]:
         raise FileUnreadable(
             message("The file is empty."),
             remedy=message("Download the template and fill in one row for each device."),
         )
-    return max(candidates, key=lambda each: (recognised(each[0]), len(each[0])))
+    return best
 
 
 def _first_record(head: str, delimiter: str) -> list[str] | None:

@@ -19,7 +19,7 @@ from devlib.validation.problems import Code, Problem, Target, problem
 
 OUI_SHIFT = 24  # The vendor's half of an address.
 # A file whose every row has another type must neither fill the memory nor search the catalogue each time.
-_MOST_PAIRS = 50_000
+_MOST_PAIRS = 10_000
 _MOST_NAMES = 10_000
 _MOST_SUGGESTIONS = 500
 _MOST_NAMED = 10

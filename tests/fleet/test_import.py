@@ -173,10 +173,10 @@ class _Meanwhile(_Import):
     def happens(self, what: Callable[[Inventory], None]) -> None:
         self._what = what
 
-    def _check(self, source: object, progress: object) -> int:
-        refused = super()._check(source, progress)
+    def _check(self, source: object, progress: object) -> tuple[int, int]:
+        checked = super()._check(source, progress)
         self._what(self._inventory)
-        return refused
+        return checked
 
 
 @pytest.mark.parametrize(

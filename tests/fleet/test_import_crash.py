@@ -81,7 +81,7 @@ def _kill(url: str, catalogue: Catalogue, content: bytes, result: Path, seconds:
 
 
 def test_concurrent_imports_of_overlapping_files(url: str, catalogue: Catalogue) -> None:
-    """Sixteen imports of overlapping files, each in its own order, all succeed, and each MAC is there once."""
+    """Sixteen imports of overlapping files, each in its own order, succeed, and each MAC is there once."""
     chance, files = random.Random(5), []
     for turn in range(16):
         numbers = list(range(turn * 50 + 1, turn * 50 + 401))

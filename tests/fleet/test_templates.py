@@ -53,7 +53,8 @@ def test_only_the_scope_is_listed(
     """Sites and types of other customers are in none of the files."""
     paths = write_templates(inventory, catalogue, scope, tmp_path / "new", language="fr")
     assert [path.name for path in paths] == [
-        "devices_template.csv", "supported_devices.csv", "sites.csv", "instructions.en.md", "instructions.fr.md",
+        "devices_template.csv", "supported_devices.csv", "sites.csv",
+        "instructions.en.md", "instructions.fr.md",
     ]  # fmt: skip
     assert "Kiel" not in "".join(path.read_text(encoding="utf-8") for path in paths)
     sites = paths[2].read_text(encoding="utf-8").splitlines()

@@ -92,6 +92,14 @@ def machine_for(rules: ModuleType) -> type[RuleBasedStateMachine]:
             self.world.change_fleet(customer)
 
         @precondition(lambda self: self.world.running())
+        @rule(data=st.data())
+        def change_under_way(self, data):
+            """The fleet changes while an export of it runs, and the one who changed it asks at once."""
+            ticket = data.draw(st.sampled_from(self.world.running()))
+            self.world.change_fleet(ticket.key.customer)
+            self.world.submit(f"changer {self.world.steps}", ticket.key.customer, ticket.key.site)
+
+        @precondition(lambda self: self.world.running())
         @rule(data=st.data(), force=st.booleans())
         def release(self, data, force):
             name = data.draw(st.sampled_from([t.id for t in self.world.running()]))

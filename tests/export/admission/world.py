@@ -308,7 +308,8 @@ class World:
                 demand(waited < policy.queue_timeout, "408", f"{ticket.id} waits for {waited} s")
         self._judge_bells(before, after, bells, event)
         self._judge_heirs(before, after)
-        if answer.ticket in self.clients:
+        # A replay is answered under another's name; that other one has not heard it yet.
+        if answer.ticket in self.clients and answer.ticket == getattr(event, "ticket", None):
             self._judge_answer(self.clients[answer.ticket], answer, event)
 
     def _judge_bells(self, before, after, bells, event):

@@ -60,10 +60,10 @@ MUTANTS = (
         "        else:\n            leave(turn, ticket, TicketState.CANCELLED)\n    for",
     ),
     Mutant(
-        "expiring works on a stale list",
+        "expiring comes a moment late",
         "_rules",
         "if ticket.state.live and turn.now >= ticket.give_up:",
-        "if turn.now >= ticket.give_up:",
+        "if ticket.state.live and turn.now > ticket.give_up:",
     ),
     Mutant("the clock is not clamped", "", "max(state.now, now)", "now"),
     Mutant(
@@ -117,12 +117,6 @@ MUTANTS = (
         "_arrival",
         "    if turn.now >= ticket.not_before:\n",
         "    if turn.now >= ticket.not_before and not turn.state.last_start:\n",
-    ),
-    Mutant(
-        "the cache lives too long",
-        "_turn",
-        "turn.now < result.expires else None",
-        "turn.now < result.expires + 1 else None",
     ),
     Mutant(
         "the cache never expires by itself",

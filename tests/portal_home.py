@@ -1,0 +1,79 @@
+"""A small home for tests: one provider, two customers, four sites, a simulator and a clock that stands still."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from devlib.clock import FakeClock
+from devlib.config import Settings, SimulatorSettings
+from devlib.model import EVERYTHING, Identity, Mac, NewDevice, Role, Scope, User
+from devlib.portal import Portal, open_services
+from devlib.storage import NewLine
+
+PROVIDER = "Test Telecom"
+SITES = {"Bakery": ("Lyon", "Nice"), "Clinic": ("Kiel", "Lyon")}
+TYPES = ("Cisco 8851", "Yealink T46S", "Snom M700")
+
+
+def mac_of(number: int) -> Mac:
+    """Return the MAC of the numbered device."""
+    return Mac(0x805EC0 << 24 | number)
+
+
+class Home:
+    """An opened home with its fleet; portals for any identity."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = FakeClock()
+        networks = (SimulatorSettings(name="simulator", seed=7, registrars=1),)
+        self.settings = Settings(home=folder, account="tester", networks=networks)
+        self.services = open_services(self.settings, self.clock)
+        self._seed()
+
+    @property
+    def simulator(self):
+        """The one simulator behind all portals of this home."""
+        return self.services.networks.served[0].open()
+
+    def portal(self, role: Role = Role.SERVICE_PROVIDER, scope: Scope = EVERYTHING, name: str = "") -> Portal:
+        """Return a portal for an identity of this role and scope."""
+        return Portal(Identity(name or role.value, role, scope), self.services)
+
+    def _seed(self) -> None:
+        number = 0
+        with self.services.inventory.write() as writer:
+            writer.add_provider(PROVIDER, line_state_export=True)
+            for customer, sites in SITES.items():
+                writer.add_customer(PROVIDER, customer)
+                for site in sites:
+                    writer.add_site(EVERYTHING, customer, site, TYPES)
+                    for kind in ("Yealink T46S", "Yealink T46S", "Snom M700"):
+                        number += 1
+                        self._add(writer, customer, site, kind, number)
+
+    def _add(self, writer, customer: str, site: str, kind: str, number: int) -> None:
+        dect = kind == "Snom M700"
+        device = NewDevice(
+            mac_of(number), kind, site, f"{site} {number}",
+            base_station_id=f"RPN{number}" if dect else "", chain_id="1356802345" if dect else "",
+        )  # fmt: skip
+        writer.add_device(EVERYTHING, customer, device)
+        lines = [
+            NewLine(
+                f"{number}{port}@{site.lower()}.{customer.lower()}.example",
+                User(f"user{number}{port}", "Ann", "O'Hara", f"+3340000{number:02}{port}", f"{number}{port}"),
+                port=port,
+            )
+            for port in (1, 2)
+        ]
+        writer.assign_lines(EVERYTHING, self.services.catalogue, [(device.mac, line) for line in lines])
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    """A home in a folder of its own; 24 lines on 12 devices."""
+    made = Home(tmp_path / "home")
+    yield made
+    made.services.close()
