@@ -8,7 +8,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingErr
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from devlib.errors import Conflict, DevlibError, StorageUnavailable, UsageError
-from devlib.language import message, visible
+from devlib.language import Message, message, visible
 
 # PostgreSQL: serialization failure, deadlock detected, insufficient privilege.
 _TRY_AGAIN = frozenset({"40001", "40P01"})
@@ -39,7 +39,7 @@ def translated(url: URL) -> Iterator[None]:
         again = getattr(error.orig, "sqlstate", None) in _TRY_AGAIN
         raise _unavailable(_reason(error, url), url, retry_after=0.1 if again else 5.0) from error
     except PoolTimeout as error:
-        raise _unavailable("all connections are in use", url, retry_after=1.0) from error
+        raise _unavailable(message("all connections are in use"), url, retry_after=1.0) from error
 
 
 def _reason(error: DBAPIError, url: URL) -> str:
@@ -49,7 +49,7 @@ def _reason(error: DBAPIError, url: URL) -> str:
     return visible(text, 300)
 
 
-def _unavailable(reason: str, url: URL, retry_after: float | None = None) -> DevlibError:
+def _unavailable(reason: str | Message, url: URL, retry_after: float | None = None) -> DevlibError:
     return StorageUnavailable(
         message("The inventory cannot be used: {reason}", reason=reason),
         where=url.render_as_string(hide_password=True),

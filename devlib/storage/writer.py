@@ -221,7 +221,7 @@ def _device_values(
 def _name(text: str) -> str:
     name = " ".join(text.split())
     if not name or not name.isprintable():
-        raise UsageError(message("{text} cannot be a name.", text=f"“{visible(text)}”"))
+        raise UsageError(message("“{text}” cannot be a name.", text=visible(text)))
     return name
 
 

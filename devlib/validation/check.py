@@ -32,8 +32,11 @@ def check_rows(
     """
     with SeenMacs(spill_after) as seen:
         check = ChunkCheck(table.header, known, catalogue, seen)
-        for chunk in table.chunks():
-            yield from check.checked(chunk)
+        chunks = table.chunks()
+        while (gathered := check.gather(chunks)).rows or gathered.failure:
+            yield from check.checked(gathered)
+            if gathered.failure is not None:
+                raise gathered.failure
 
 
 def check_device(written: WrittenDevice, known: KnownFleet, catalogue: Catalogue) -> tuple[Problem, ...]:
@@ -59,5 +62,6 @@ def check_one(written: WrittenDevice, known: KnownFleet, catalogue: Catalogue) -
     # The rules undo what an export did to formulas; what a person typed never was in an export.
     cells = [written.mac, written.device_type, *map(neutralise_text, written[2:])]
     with SeenMacs() as seen:
-        (row,) = ChunkCheck(header, known, catalogue, seen).checked(Chunk([0], [0], [cells]))
+        check = ChunkCheck(header, known, catalogue, seen)
+        (row,) = check.checked(check.gather(iter([Chunk([0], [0], [cells])])))
     return row._replace(site=written.site)

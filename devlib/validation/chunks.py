@@ -5,9 +5,11 @@ of whole columns then find the rows about which there may be something to say; o
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import repeat
+from dataclasses import dataclass, field
+from itertools import islice, repeat
 from typing import NamedTuple
 
+from devlib.errors import FileUnreadable
 from devlib.language import message
 from devlib.model import Catalogue, Mac
 from devlib.validation.header import Header
@@ -18,6 +20,8 @@ from devlib.validation.reading import Chunk
 from devlib.validation.rules import OUI_SHIFT, DeviceRules, Pair, mac_problem, vendor_of_oui, vendor_problem
 from devlib.validation.seen import SeenMacs
 from devlib.validation.texts import clean_texts, odd_places, text_problem
+
+_CHUNKS_AT_ONCE = 16
 
 
 class WrittenDevice(NamedTuple):
@@ -40,6 +44,25 @@ class _Columns(NamedTuple):
     descriptions: Sequence[str]
 
 
+@dataclass(slots=True)
+class Gathered:
+    """Some thousand rows as columns, in the order of `WrittenDevice`.
+
+    Args:
+        columns: the cells, as written.
+        rows: their row numbers.
+        lines: the lines on which they begin.
+        broken: rows with a wrong number of cells, by place; their cells are empty.
+        failure: why the file cannot be read beyond these rows.
+    """
+
+    columns: tuple[list[str], ...]
+    rows: list[int] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    broken: dict[int, CheckedRow] = field(default_factory=dict)
+    failure: FileUnreadable | None = None
+
+
 class _Found(NamedTuple):
     """What is known of the addresses and pairs of a chunk, one item a row; and which addresses exist."""
 
@@ -59,34 +82,44 @@ class ChunkCheck:
         self._width = header.width
         self._places = [header.positions.get(name) for name in WrittenDevice._fields]
 
-    def checked(self, chunk: Chunk) -> Iterator[CheckedRow]:
-        """Yield the rows of a chunk, checked; its cells are taken out of it."""
-        broken = self._set_aside(chunk)
-        columns = self._columns(chunk)
+    def gather(self, chunks: Iterator[Chunk]) -> Gathered:
+        """Return the next rows as columns; none at the end of the file."""
         # A list a row, kept alive, makes the garbage collector walk the whole heap again and again: measured
         # at a third of the time. Columns of texts do not; so rows are cut up here and made again one by one.
-        chunk.cells.clear()
-        found = self._look_up(columns, chunk.rows)
+        gathered = Gathered(tuple([] for _ in self._places))
+        try:
+            for chunk in islice(chunks, _CHUNKS_AT_ONCE):
+                for place, row in self._set_aside(chunk).items():
+                    gathered.broken[len(gathered.rows) + place] = row
+                turned = list(zip(*chunk.cells, strict=True))
+                empty = ("",) * len(chunk.rows)
+                for column, place in zip(gathered.columns, self._places, strict=True):
+                    column.extend(empty if place is None else turned[place])
+                gathered.rows.extend(chunk.rows)
+                gathered.lines.extend(chunk.lines)
+        except FileUnreadable as failure:
+            gathered.failure = failure
+        return gathered
+
+    def checked(self, gathered: Gathered) -> Iterator[CheckedRow]:
+        """Yield the rows that were gathered, checked."""
+        macs, device_types, sites, names, descriptions = gathered.columns
+        columns = _Columns(macs, device_types, sites, clean_texts(names), clean_texts(descriptions))
+        found = self._look_up(columns, gathered.rows)
         targets = (pair.target for pair in found.pairs)
-        values = zip(chunk.rows, chunk.lines, *columns, found.numbers, targets, repeat(False), repeat(()))
+        values = zip(
+            gathered.rows, gathered.lines, *columns, found.numbers, targets, repeat(False), repeat(())
+        )
         # As if all were faultless, which nearly all are; this takes a third of CheckedRow(*each).
         rows = map(tuple.__new__, repeat(CheckedRow), values)
-        places = _worth_a_look(columns, found, chunk.rows)
+        places = _worth_a_look(columns, found, gathered.rows)
         for place, row in enumerate(rows):
-            if place in broken:
-                yield broken[place]
+            if place in gathered.broken:
+                yield gathered.broken[place]
             elif place in places:
                 yield self._examined(row, found, place)
             else:
                 yield row
-
-    def _columns(self, chunk: Chunk) -> _Columns:
-        columns = list(zip(*chunk.cells, strict=True))
-        empty = ("",) * len(chunk.rows)
-        macs, device_types, sites, names, descriptions = (
-            empty if place is None else columns[place] for place in self._places
-        )
-        return _Columns(macs, device_types, sites, clean_texts(names), clean_texts(descriptions))
 
     def _set_aside(self, chunk: Chunk) -> dict[int, CheckedRow]:
         """Take the rows with a wrong number of cells out of the chunk; blank ones keep their places."""

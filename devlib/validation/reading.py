@@ -22,7 +22,7 @@ from devlib.validation.header import Header, ignored_notice, match_header, recog
 
 DELIMITERS = (",", ";", "\t")
 LONGEST_LINE = 1 << 20  # Characters.
-CHUNK_ROWS = 512
+CHUNK_ROWS = 256
 _HEAD = 1 << 16  # Characters in which the header must be.
 _SEPARATOR_LINE = re.compile(r'"?sep=([,;\t|])"?(?:\r\n|\n|\r)', re.IGNORECASE)
 

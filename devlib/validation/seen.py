@@ -22,6 +22,7 @@ from devlib.language import message
 _Words = npt.NDArray[np.uint64]
 
 SPILL_AFTER = 1_000_000
+_SPILL_AGAIN_AFTER = 400_000
 _FILTER_BITS = 29
 # Odd multipliers of Knuth's multiplicative hashing; any three with well spread bits do.
 _MULTIPLIERS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
@@ -81,8 +82,12 @@ class SeenMacs:
     def _spill(self) -> None:
         if self._runs is None:
             self._runs = _Runs(self._filter_bits)
-        self._runs.add(self._recent)
+        numbers = np.fromiter(self._recent.keys(), np.uint64, len(self._recent))
+        rows = np.fromiter(self._recent.values(), np.uint64, len(self._recent))
+        # The filter takes the place of the larger half of the dictionary, so that memory does not grow.
         self._recent.clear()
+        self._spill_after = min(self._spill_after, _SPILL_AGAIN_AFTER)
+        self._runs.add(numbers, rows)
 
 
 class _Run(NamedTuple):
@@ -105,19 +110,18 @@ class _Runs:
         """Give the disk space back."""
         self._file.close()
 
-    def add(self, rows: dict[int, int]) -> None:
+    def add(self, numbers: _Words, rows: _Words) -> None:
         """Write one run: addresses with their first rows."""
-        numbers = np.fromiter(rows.keys(), np.uint64, len(rows))
         order = np.argsort(numbers)
         self._remember(numbers)
         offset = self._file.seek(0, os.SEEK_END)
         try:
             self._file.write(numbers[order].data)
-            self._file.write(np.fromiter(rows.values(), np.uint64, len(rows))[order].data)
+            self._file.write(rows[order].data)
             self._file.flush()
         except OSError as error:
             raise _no_room(error) from None
-        self._runs.append(_Run(offset, len(rows)))
+        self._runs.append(_Run(offset, len(numbers)))
 
     def find(self, numbers: Sequence[int]) -> dict[int, int]:
         """Return the first rows of those addresses that a run holds."""

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from export.admission.world import World, policy_with
+from export.admission.world import World, demand, policy_with
 
 POLICIES = (
     policy_with(),
@@ -81,6 +81,21 @@ def machine_for(rules: ModuleType) -> type[RuleBasedStateMachine]:
         @rule(data=st.data())
         def cancel_runner(self, data):
             self.world.cancel(data.draw(st.sampled_from([t.id for t in self.world.running()])))
+
+        @rule()
+        def lose_every_leader(self):
+            """One export is begun again so many times at most, however many would inherit it."""
+            world = self.world
+            customer = f"lost {world.steps}"
+            names = [world.submit(f"{customer} {n}", customer).ticket for n in range(4)]
+            for _ in range(5):
+                for ticket in world.running():
+                    if ticket.id in names:
+                        world.kill(ticket.owner)
+                world.advance(5.25)
+                world.step(rules.Look())
+            starts = sum(run.ticket in names for run in world.runs)
+            demand(starts <= world.policy.max_attempts, "attempts", f"{starts} starts of one export")
 
         @precondition(lambda self: self.world.live())
         @rule(data=st.data())

@@ -1,0 +1,202 @@
+"""One collection: one snapshot, honest about networks that do not answer, and history that holds."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from devlib.collect import Networks, Served, keep_collecting, parse_distance, run_blocking
+from devlib.config import SimulatorSettings
+from devlib.errors import StorageUnavailable, UsageError
+from devlib.model import EVERYTHING, LineState, Scope
+from devlib.network import Simulator
+from devlib.portal import Services
+
+PORT = "11@lyon.bakery.example"
+
+
+def states(home):
+    frame = home.portal().line_states()
+    return dict(zip(frame["line_port"], frame["state"], strict=True))
+
+
+def row(home, line_port=PORT):
+    frame = home.portal().line_states()
+    return frame[frame["line_port"] == line_port].iloc[0]
+
+
+def with_networks(home, networks):
+    before = home.services
+    home.services = Services(
+        before.settings, before.clock, before.catalogue, before.inventory, before.lake, networks
+    )
+
+
+def test_a_line_ages_and_then_is_given_up(home):
+    """Silence: registered, aged once its expiry passed, unregistered once the retention is over."""
+    home.simulator.register(PORT, expires=60)
+    home.services.collector.collect(EVERYTHING)
+    assert states(home)[PORT] == "registered"
+    home.simulator.fall_silent(PORT)
+    home.clock.advance(120)
+    home.services.collector.collect(EVERYTHING)
+    aged = row(home)
+    assert (aged["state"], aged["evidence"], aged["state_before"]) == ("aged", "expired", "registered")
+    assert aged["contact"]
+    home.clock.advance(86_500)
+    home.services.collector.collect(EVERYTHING)
+    assert (row(home)["state"], row(home)["evidence"]) == ("unregistered", "retention over")
+
+
+def test_a_line_that_signs_off_is_unregistered_for_good(home):
+    """Sign-off: unregistered at once, and still so when its old expiry has passed."""
+    home.simulator.register(PORT, expires=3600)
+    home.services.collector.collect(EVERYTHING)
+    home.simulator.sign_off(PORT)
+    for seconds in (60, 3600, 7200):
+        home.clock.advance(seconds)
+        home.services.collector.collect(EVERYTHING)
+        assert (row(home)["state"], row(home)["evidence"]) == ("unregistered", "vanished")
+
+
+def test_an_unreachable_registrar_gives_unknown_and_loses_nothing(home):
+    """While a registrar is down its lines are unknown with their last state; ageing goes on from before."""
+    home.simulator.register(PORT, expires=60)
+    home.services.collector.collect(EVERYTHING)
+    seen_at = home.clock.now()
+    home.simulator.fall_silent(PORT)
+    home.simulator.registrar_down()
+    for _ in range(2):
+        home.clock.advance(300)
+        collection = home.services.collector.collect(EVERYTHING)
+    assert collection.states[LineState.UNKNOWN] == 24
+    assert collection.failures[0].lines == 24
+    unknown = row(home)
+    assert (unknown["state"], unknown["state_before"], unknown["bindings"] is None) == (
+        "unknown",
+        "registered",
+        False,
+    )
+    assert unknown["state_known_at"].to_pydatetime() == seen_at.replace(tzinfo=None)
+    home.simulator.registrar_up()
+    home.services.collector.collect(EVERYTHING)
+    assert row(home)["state"] == "aged"
+
+
+def test_one_dead_network_does_not_stop_the_others(home):
+    """Each customer's network answers for it; a dead one leaves only its own lines unknown."""
+    dead = Simulator(SimulatorSettings(name="dead", seed=7, registrars=1), home.clock)
+    dead.registrar_down()
+    alive = home.simulator
+    with_networks(
+        home,
+        Networks(
+            [Served("dead", frozenset({"Clinic"}), lambda: dead), Served("alive", frozenset(), lambda: alive)]
+        ),
+    )
+    collection = home.services.collector.collect(EVERYTHING)
+    frame = home.portal().line_states()
+    assert set(frame[frame["customer"] == "Clinic"]["state"]) == {"unknown"}
+    assert "unknown" not in set(frame[frame["customer"] == "Bakery"]["state"])
+    assert [(each.network, each.lines) for each in collection.failures] == [("dead", 12)]
+
+
+def test_a_customer_that_no_network_serves_is_told(home):
+    """Lines of a customer without a network are unknown, and the failure says what is missing."""
+    alive = home.simulator
+    with_networks(home, Networks([Served("one", frozenset({"Bakery"}), lambda: alive)]))
+    collection = home.services.collector.collect(EVERYTHING)
+    assert collection.states[LineState.UNKNOWN] == 12
+    assert "Clinic" in str(collection.failures[0].reason)
+
+
+def test_a_site_can_be_collected_alone(home):
+    """A collection of one site changes only that site's rows in the newest view."""
+    home.services.collector.collect(EVERYTHING)
+    first = home.clock.now()
+    home.clock.advance(600)
+    scope = Scope("Test Telecom", "Bakery", frozenset({"Lyon"}))
+    assert home.services.collector.collect(scope).snapshot.rows == 6
+    frame = home.portal().line_states()
+    assert len(frame) == 24
+    ages = {(r.customer, r.site): r.observed_at.to_pydatetime() for r in frame.itertuples()}
+    newer = {place for place, at in ages.items() if at != first.replace(tzinfo=None)}
+    assert newer == {("Bakery", "Lyon")}
+    with pytest.raises(ValueError, match="one site"):
+        home.services.collector.collect(Scope("Test Telecom", "Bakery", frozenset({"Lyon", "Nice"})))
+
+
+def test_an_empty_scope_gives_an_empty_snapshot(home):
+    """A customer without lines can be collected; the snapshot has no rows."""
+    home.portal().add_customer("Empty", "Test Telecom")
+    assert home.services.collector.collect(Scope("Test Telecom", "Empty")).snapshot.rows == 0
+
+
+def test_progress_reaches_the_end(home):
+    """Progress is called with lines asked and lines in all."""
+    calls = []
+    home.services.collector.collect(EVERYTHING, lambda done, total: calls.append((done, total)))
+    assert calls[-1] == (24, 24)
+
+
+def test_collecting_goes_on_after_a_passing_failure(home, monkeypatch):
+    """A failure that may pass is told, and the next collection starts at its time."""
+    collector = home.services.collector
+    told = []
+    outcomes = iter([StorageUnavailable(_no_room()), None, None])
+    real = collector.collect
+
+    def collect(scope):
+        home.clock.advance(70)  # each collection takes 70 s
+        if (error := next(outcomes)) is not None:
+            raise error
+        return real(scope)
+
+    monkeypatch.setattr(collector, "collect", collect)
+
+    def tell(result):
+        told.append((type(result).__name__, home.clock.monotonic()))
+        return len(told) < 3
+
+    keep_collecting(collector, EVERYTHING, timedelta(minutes=5), home.clock, tell)
+    assert told == [("StorageUnavailable", 70.0), ("Collection", 370.0), ("Collection", 670.0)]
+
+
+def _no_room():
+    from devlib.language import message
+
+    return message("no room")
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("30s", 30), ("5m", 300), ("1.5h", 5400), (" 2 M ", 120)])
+def test_distances_as_people_write_them(text, seconds):
+    """30s, 5m and 1h mean what they say."""
+    assert parse_distance(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "5", "m", "0s", "-5m", "5 days", "0.1s"])
+def test_wrong_distances_are_refused(text):
+    """What is no distance in time, or less than a second, is wrong usage."""
+    with pytest.raises(UsageError):
+        parse_distance(text)
+
+
+async def _answer():
+    await asyncio.sleep(0)
+    return 42
+
+
+async def _fail():
+    raise ZeroDivisionError
+
+
+def test_blocking_works_outside_of_a_loop():
+    """Without an event loop the work simply runs."""
+    assert run_blocking(_answer()) == 42
+
+
+async def test_blocking_works_inside_of_a_loop():
+    """Inside a running loop (a notebook's kernel) the work runs all the same, and its errors come out."""
+    assert run_blocking(_answer()) == 42
+    with pytest.raises(ZeroDivisionError):
+        run_blocking(_fail())
