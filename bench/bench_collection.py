@@ -69,7 +69,7 @@ class _Collection:
 
 
 def run(lines: int = 20_000) -> dict[str, object]:
-    """Return seconds of the collection and of the bare lookups, best of five each, and their ratio."""
+    """Return seconds of the collection and of the lookups, medians of five rounds, and their ratios."""
     with tempfile.TemporaryDirectory() as folder:
         collection = _Collection(Path(folder))
         try:
@@ -80,6 +80,8 @@ def run(lines: int = 20_000) -> dict[str, object]:
         "what": f"collection of {lines} line ports from Kamailio",
         "devlib_s": round(found["collection"], 2),
         "bare_lookups_s": round(found["bare"], 2),
+        "raw_lookups_s": round(found["raw"], 2),
         "ratio_to_bare": round(found["ratio"], 2),
-        "goal": "<= 1.5",
+        "ratio_to_raw": round(found["ratio_to_raw"], 2),
+        "goal": "ratio_to_bare <= 1.5",
     }

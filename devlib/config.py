@@ -150,7 +150,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
             values[name] = given
     values["home"] = home
     values["account"] = account_name()
-    values["language"] = _language(variables, values.get("language"))
+    if isinstance(values.get("language", ""), str):  # Anything else is for the model to refuse.
+        values["language"] = _language(variables, values.get("language"))
     try:
         return Settings.model_validate(values)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""A small home for tests: one provider, two customers, four sites, a simulator and a clock that stands still."""
+"""A small home for tests: one provider, two customers, four sites, a simulator, a clock that stands still."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
@@ -12,6 +13,8 @@ from babel.messages.pofile import read_po, write_po
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "devlib" / "locale" / "fr" / "LC_MESSAGES"
 PO, MO = FOLDER / "devlib.po", FOLDER / "devlib.mo"
+# The header would change at each run otherwise, and with it every commit.
+_FIRST_DAY = datetime(2026, 11, 22, tzinfo=UTC)
 _KEYWORDS = {"message": None, "translate": None}
 
 
@@ -38,8 +41,9 @@ def updated() -> Catalog:
     old = known()
     new = Catalog(
         locale="fr", domain="devlib", project="devlib", charset="utf-8",
-        header_comment="# French texts of devlib.", fuzzy=False, creation_date="2026-11-22 00:00+0000",
-        revision_date="2026-11-22 00:00+0000", last_translator="", language_team="",
+        header_comment="# French texts of devlib.", fuzzy=False, creation_date=_FIRST_DAY,
+        revision_date=_FIRST_DAY, last_translator="devlib", language_team="devlib", version="2026",
+        msgid_bugs_address="none",
     )  # fmt: skip
     for text, places in sorted(texts().items(), key=lambda each: each[1][0]):
         before = old.get(text)

@@ -18,14 +18,27 @@ from devlib.model import (
 
 DOCS = Path(__file__).parent.parent / "docs"
 TABLES = (
-    OBSERVATIONS, LINE_STATES, SNAPSHOTS, DEVICE_LIST, IMPORT_TEMPLATE, IMPORT_RESULT, SUPPORTED_DEVICES, SITE_TYPES,
-)  # fmt: skip
+    OBSERVATIONS,
+    LINE_STATES,
+    SNAPSHOTS,
+    DEVICE_LIST,
+    IMPORT_TEMPLATE,
+    IMPORT_RESULT,
+    SUPPORTED_DEVICES,
+    SITE_TYPES,
+)
 
 
 def commands_page() -> str:
     """Return docs/commands.md: every command with every argument."""
     parser = build_parser(COMMANDS, "en")
-    lines = ["# The command `devlib`", "", "Written from the code by `tools/write_docs.py`.", "", parser.epilog or ""]
+    lines = [
+        "# The command `devlib`",
+        "",
+        "Written from the code by `tools/write_docs.py`.",
+        "",
+        parser.epilog or "",
+    ]
     lines += ["", "Before the command: `--json`, `--language en|fr`, `--as PRINCIPAL`.", ""]
     for command in COMMANDS:
         lines += [f"## devlib {command.name}", "", f"{command.help}", ""]
@@ -44,8 +57,8 @@ def tables_page() -> str:
     lines = [
         "# Tables and columns",
         "",
-        "Written from the code by `tools/write_docs.py`. Moments are UTC. In SQL, `line_states` has all columns of",
-        "`observations`, limited to the newest row of each line; the report has the 22 listed under `line_states`.",
+        "Written from the code by `tools/write_docs.py`. Moments are UTC. In SQL, `line_states` has all columns",
+        "of `observations`, limited to the newest row of each line; the report has the 22 listed below.",
         "",
     ]
     for table in TABLES:

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from devlib.cli.command import CUSTOMER, DONE, FAILED, MAC, TRY_LATER, Call, Command, argument
+from devlib.errors import UsageError
 from devlib.fleet import ImportMode, ImportReport, RestartResult
-from devlib.language import message
+from devlib.language import Message, message
 from devlib.model import LineType, User
 from devlib.storage import NewLine
 
@@ -67,7 +68,10 @@ def template(call: Call) -> None:
 def import_file(call: Call) -> int:
     """Import a bulk file."""
     given = call.arguments
-    mode = next(mode for flag, mode in _MODES if getattr(given, flag) or flag == "all_or_nothing")
+    wished = [mode for flag, mode in _MODES if getattr(given, flag)]
+    if len(wished) > 1:
+        raise UsageError(message("Choose one of --check, --valid-rows and --all-or-nothing."))
+    mode = wished[0] if wished else ImportMode.ALL_OR_NOTHING
     title = message("rows checked")
     with call.open_portal() as portal, call.out.progress(title) as progress:
         report = portal.import_devices(
@@ -97,11 +101,31 @@ def reboot(call: Call) -> int:
     with call.open_portal() as portal:
         done = portal.reboot(call.arguments.mac, wait=wait)
     values = {"mac": str(done.device.mac), "result": done.result.value, "line_port": done.line_port}
-    text = message("{mac}: {result}. {reason}", **values, reason=done.reason or "")
+    text = message(
+        "{mac}: {result}. {reason}",
+        mac=done.device.mac,
+        result=_restart_words(done.result),
+        reason=done.reason or "",
+    )
     call.out.record(values | {"reason": str(done.reason or "")}, text)
     if done.result in {RestartResult.CONFIRMED, RestartResult.ACCEPTED}:
         return DONE
     return TRY_LATER if done.result is RestartResult.UNREACHABLE else FAILED
+
+
+def _restart_words(result: RestartResult) -> Message:
+    return {
+        RestartResult.CONFIRMED: message("confirmed: it registered again"),
+        RestartResult.ACCEPTED: message("accepted, but it has not registered again yet"),
+        RestartResult.AUTH_NEEDED: message("it asks for a login"),
+        RestartResult.REFUSED: message("refused"),
+        RestartResult.NO_ANSWER: message("no answer"),
+        RestartResult.NOT_REGISTERED: message(
+            "not registered, so it cannot be restarted through the network"
+        ),
+        RestartResult.UNROUTABLE: message("the network cannot route to it"),
+        RestartResult.UNREACHABLE: message("the network cannot be reached"),
+    }[result]
 
 
 _MODES = (

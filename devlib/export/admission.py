@@ -105,7 +105,7 @@ def step(
 def view(state: AdmissionState, policy: ExportPolicy) -> list[tuple[Ticket, int, float]]:
     """Return the live tickets of `state` with place and seconds to go, running ones first."""
     turn = Turn(state, policy)
-    live = running(state) + state.in_states(TicketState.WAITING, TicketState.FOLLOWING)
+    live = state.in_states(TicketState.RUNNING) + state.in_states(TicketState.WAITING, TicketState.FOLLOWING)
     return [(ticket, place(turn, ticket), seconds_to_go(turn, ticket)) for ticket in live]
 
 

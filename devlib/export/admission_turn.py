@@ -28,8 +28,8 @@ def candidates(state: AdmissionState) -> list[Ticket]:
 
 
 def running(state: AdmissionState) -> list[Ticket]:
-    """Return the real exports under way."""
-    return state.in_states(TicketState.RUNNING)
+    """Return the real exports under way, in no order."""
+    return [ticket for ticket in state.tickets.values() if ticket.state is TicketState.RUNNING]
 
 
 def followers(state: AdmissionState, leader: Ticket) -> list[Ticket]:

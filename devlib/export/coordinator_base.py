@@ -65,7 +65,7 @@ class SteppingCoordinator(ABC):
         return self._transact(
             Submit(
                 ticket=ticket,
-                owner=self.owner,
+                owner="",
                 bell=bell,
                 principal=request.principal,
                 session=request.session,
@@ -155,8 +155,10 @@ class SteppingCoordinator(ABC):
         if dead := store.dead(state.owners() - {self.owner}):
             state, burial, buried = step(state, OwnersDied(dead), now, self.policy)
             happenings = burial.happenings
-        if isinstance(event, Submit) and event.idempotency:
-            event = replace(event, earlier=store.earlier(event.principal, event.idempotency))
+        if isinstance(event, Submit):
+            # Named under the lock: after a fork or a lost connection this process has a new name.
+            earlier = store.earlier(event.principal, event.idempotency) if event.idempotency else None
+            event = replace(event, owner=self.owner, earlier=earlier)
         state, answer, bells = step(state, event, now, self.policy)
         bells = tuple(dict.fromkeys((*buried, *bells)))
         store.save(state, (*happenings, *answer.happenings), bells)

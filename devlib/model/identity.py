@@ -40,7 +40,12 @@ class Scope:
         return self.covers_customer(provider, customer) and (self.sites is None or site in self.sites)
 
     def narrowed(self, customer: str | None = None, site: str | None = None) -> "Scope":
-        """Return the part of this scope that lies in one customer and, if given, one of its sites."""
+        """Return the part of this scope that lies in one customer and, if given, one of its sites.
+
+        Another customer than the scope's own gives a scope without any site: never more than before.
+        """
+        if customer is not None and self.customer not in (None, customer):
+            return Scope(self.provider, customer, frozenset())
         sites = self.sites if site is None else frozenset({site})
         if site is not None and self.sites is not None:
             sites = self.sites & {site}

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
 from datetime import datetime
 
 from devlib.clock import Clock
@@ -11,14 +10,7 @@ from devlib.errors import CapabilityMissing, NetworkUnreachable
 from devlib.language import message
 from devlib.model import Binding
 from devlib.network.hostile import clean_integer, clean_text
-from devlib.network.json_rpc import (
-    ANSWER_LIMIT,
-    Endpoint,
-    NoAnswerInTime,
-    RpcAnswer,
-    RpcConnection,
-    read_answer,
-)
+from devlib.network.json_rpc import RpcAnswer, read_answer
 from devlib.network.kamailio_answers import Unreadable, next_hop, read_dump
 from devlib.network.kamailio_lookup import UNREADABLE, Place, Sweep
 from devlib.network.protocol import (
@@ -32,11 +24,11 @@ from devlib.network.protocol import (
     network_form,
     require_restartable,
 )
+from devlib.network.rpc_client import Limits, NoAnswerInTime, RpcClient
 
 MOST_DUMPED = 5_000  # contacts; `ul.dump` is quadratic beyond (SIP study §2)
 
-_DUMP_SECONDS = 30.0
-_DUMP_BYTES = 16 << 20  # 5 000 contacts are about 3 MB
+_DUMP = Limits.of(seconds=30.0, answer_bytes=16 << 20)  # 5 000 contacts are about 3 MB
 _SUCCESS_CLASS = 2  # RFC 3261 §21.2
 _OUTCOMES = {
     401: RestartOutcome.AUTH_NEEDED,
@@ -52,7 +44,9 @@ _OUTCOMES = {
 
 
 class Kamailio:
-    """A Kamailio with `jsonrpcs`; it holds nothing open between two calls.
+    """A Kamailio with `jsonrpcs`; its connections stay open between two calls, and `close` ends them.
+
+    It belongs to the event loop that first asks through it.
 
     Args:
         settings: where it is.
@@ -62,8 +56,8 @@ class Kamailio:
     def __init__(self, settings: KamailioSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._endpoint = Endpoint.of(settings.rpc_url, settings.rpc_user, settings.rpc_password)
-        self._place = Place(settings.name, self._endpoint.where, settings.table, clock)
+        self._client = RpcClient(settings)
+        self._place = Place(settings.name, self._client, settings.table, clock)
         self._capabilities = Capabilities(user_agent=True, instance=True, snapshot=True, restart=True)
 
     @property
@@ -84,13 +78,8 @@ class Kamailio:
         """
         sweep = Sweep(self._place, line_ports, patience=2 * self._settings.connections)
         workers = min(self._settings.connections, sweep.size)
-        await asyncio.gather(*(self._work(sweep) for _ in range(workers)))
-        sweep.read()
+        await asyncio.gather(*(sweep.work() for _ in range(workers)))
         return sweep.answers
-
-    async def _work(self, sweep: Sweep) -> None:
-        async with self._connection() as connection:
-            await sweep.work(connection)
 
     async def snapshot(self) -> AsyncIterator[Binding]:
         """Yield every live binding, read with `ul.dump`; its line ports are as the registrar writes them.
@@ -99,24 +88,23 @@ class Kamailio:
             CapabilityMissing: more than 5 000 contacts; a dump would hold up the registrar for minutes.
             NetworkUnreachable: the registrar does not answer as it should.
         """
-        async with self._connection(_DUMP_SECONDS, _DUMP_BYTES) as connection:
-            count = await self._count(connection)
-            if count is None or count > MOST_DUMPED:
-                raise CapabilityMissing(
-                    message(
-                        "The registrar holds {count} contacts; more than {most} cannot be read in one go.",
-                        count="?" if count is None else count,
-                        most=MOST_DUMPED,
-                    ),
-                    where=self.name,
-                    remedy=message("Look up the line ports of the inventory instead."),
-                )
-            answer = await connection.call("ul.dump", [])
+        count = await self._count()
+        if count is None or count > MOST_DUMPED:
+            raise CapabilityMissing(
+                message(
+                    "The registrar holds {count} contacts; more than {most} cannot be read in one go.",
+                    count="?" if count is None else count,
+                    most=MOST_DUMPED,
+                ),
+                where=self.name,
+                remedy=message("Look up the line ports of the inventory instead."),
+            )
+        answer = await self._client.call("ul.dump", [], limits=_DUMP)
         try:
             for binding in read_dump(answer.result, self.name, self._place.now()):
                 yield binding
         except Unreadable:
-            raise NetworkUnreachable(UNREADABLE, where=self._place.where) from None
+            raise NetworkUnreachable(UNREADABLE, where=self._client.where) from None
 
     async def changes(self, since: datetime) -> AsyncIterator[Change]:
         """Refuse: over RPC Kamailio tells nothing of what is gone.
@@ -135,9 +123,8 @@ class Kamailio:
         """Return whether Kamailio answers, its version and its number of contacts; does not raise."""
         start = self._clock.monotonic()
         try:
-            async with self._connection() as connection:
-                version = await connection.call("core.version", [])
-                count = await self._count(connection)
+            version = await self._client.call("core.version", [])
+            count = await self._count()
         except NetworkUnreachable as error:
             return Health(self.name, False, error.what, None, self._clock.monotonic() - start)
         if count is None:
@@ -158,11 +145,10 @@ class Kamailio:
         """
         require_restartable(line_port, event)
         try:
-            async with self._connection() as connection:
-                status, body = await self._place.ask(connection, network_form(line_port))
-                held = read_answer(status, body, self._place.where)
-                if not self._place.bindings(held, line_port, self._place.now()):
-                    return RestartAnswer(line_port, RestartOutcome.NOT_REGISTERED)
+            status, body = await self._place.ask(network_form(line_port))
+            held = read_answer(status, body, self._client.where)
+            if not self._place.bindings(held, line_port, self._place.now()):
+                return RestartAnswer(line_port, RestartOutcome.NOT_REGISTERED)
         except NetworkUnreachable as error:
             return RestartAnswer(line_port, RestartOutcome.UNREACHABLE, reason=str(error.what))
         except Unreadable:
@@ -179,8 +165,9 @@ class Kamailio:
         )
         params = ["NOTIFY", f"sip:{address}", hop or ".", ".", headers]
         try:
-            async with self._connection(limit_seconds) as connection:
-                answer = await connection.call("tm.t_uac_wait", params)
+            # A NOTIFY that reached the phone twice would be two restarts.
+            limits = Limits.of(limit_seconds)
+            answer = await self._client.call("tm.t_uac_wait", params, limits=limits, once=True)
         except NoAnswerInTime:
             # The registrar answered a moment ago, so that it is the phone that keeps silent.
             return RestartAnswer(line_port, RestartOutcome.NO_ANSWER)
@@ -189,21 +176,12 @@ class Kamailio:
         return _classify(line_port, answer)
 
     async def close(self) -> None:
-        """Do nothing: no connection outlives its call."""
+        """Close the connections; calling twice is harmless."""
+        await self._client.close()
 
-    @asynccontextmanager
-    async def _connection(
-        self, seconds: float | None = None, answer_limit: int = ANSWER_LIMIT
-    ) -> AsyncIterator[RpcConnection]:
-        connection = RpcConnection(self._endpoint, seconds or self._settings.seconds, answer_limit)
-        try:
-            yield connection
-        finally:
-            await connection.close()
-
-    async def _count(self, connection: RpcConnection) -> int | None:
+    async def _count(self) -> int | None:
         table = self._settings.table
-        answer = await connection.call("stats.fetchn", [f"usrloc:{table}_contacts"])
+        answer = await self._client.call("stats.fetchn", [f"usrloc:{table}_contacts"])
         counts = answer.result
         return clean_integer(counts.get(f"usrloc.{table}_contacts")) if isinstance(counts, dict) else None
 

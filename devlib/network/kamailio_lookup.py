@@ -8,15 +8,13 @@ from devlib.clock import Clock
 from devlib.errors import NetworkUnreachable
 from devlib.language import Message, message
 from devlib.model import Binding
-from devlib.network.json_rpc import RpcAnswer, RpcConnection, read_answer
+from devlib.network.json_rpc import RpcAnswer, read_answer
 from devlib.network.kamailio_answers import Unreadable, holds_none, read_bindings
 from devlib.network.protocol import NO_LINE_PORT, Answers, is_line_port, network_form
+from devlib.network.rpc_client import RpcClient
 
 UNREADABLE = message("The registrar's answer makes no sense.")
 
-# Answers are read in handfuls: in turn with the asking it took a third more processor time (20 000
-# lookups, Kamailio 5.6.3), since reading and asking push each other out of the processor's caches.
-_AT_ONCE = 32
 _QUESTION = '{"jsonrpc":"2.0","method":"ul.lookup","params":["%s",%s],"id":1}'
 
 
@@ -26,13 +24,13 @@ class Place:
 
     Args:
         registrar: name of the network.
-        where: host and port, for errors.
+        client: asks it.
         table: name of the usrloc table.
         clock: turns what is left of a binding into the moment of its end.
     """
 
     registrar: str
-    where: str
+    client: RpcClient
     table: str
     clock: Clock
 
@@ -40,14 +38,14 @@ class Place:
         """Return seconds since 1970."""
         return int(self.clock.now().timestamp())
 
-    async def ask(self, connection: RpcConnection, asked: str) -> tuple[int, bytes]:
+    async def ask(self, asked: str) -> tuple[int, bytes]:
         """Ask for one line port; return HTTP status and body.
 
         Raises:
             NetworkUnreachable: there was no answer in time, or none that is HTTP.
         """
         question = _QUESTION % (self.table, json.dumps(asked))
-        return await connection.post(question.encode("ascii"))
+        return await self.client.post(question.encode("ascii"))
 
     def bindings(self, answer: RpcAnswer, line_port: str, now: int) -> tuple[Binding, ...]:
         """Return the live bindings in an answer of `ul.lookup`; empty where the registrar holds none.
@@ -61,7 +59,7 @@ class Place:
         if holds_none(answer.fault):
             return ()
         raise NetworkUnreachable(
-            message("The registrar answers with an error: {fault}", fault=answer.fault), where=self.where
+            message("The registrar answers with an error: {fault}", fault=answer.fault), where=self.client.where
         )
 
 
@@ -86,47 +84,34 @@ class Sweep:
                 self.answers.unanswered[line_port] = NO_LINE_PORT
         self.size = len(asked)
         self._waiting: Iterator[tuple[str, list[str]]] = iter(asked.items())
-        self._unread: list[tuple[list[str], int, bytes, int]] = []
-        # A registrar that keeps silent and one that talks nonsense are counted apart, since answers are
-        # read later than they come.
-        self._silent = 0
-        self._senseless = 0
+        self._failures = 0  # in a row
         self._given_up: Message | None = None
 
-    async def work(self, connection: RpcConnection) -> None:
+    async def work(self) -> None:
         """Ask for what waits, until nothing does."""
         for asked, spellings in self._waiting:
             if self._given_up is not None:
                 self._unanswered(spellings, self._given_up)
                 continue
             try:
-                status, body = await self._place.ask(connection, asked)
+                status, body = await self._place.ask(asked)
+                self._read(spellings, status, body)
+            except Unreadable:
+                self._fail(spellings, UNREADABLE)
             except NetworkUnreachable as error:
-                self._silent += 1
-                self._fail(spellings, error.what, self._silent)
-                continue
-            self._silent = 0
-            self._unread.append((spellings, status, body, self._place.now()))
-            if len(self._unread) >= _AT_ONCE:
-                self.read()
+                self._fail(spellings, error.what)
 
-    def read(self) -> None:
-        """Read the answers that came since the last time."""
-        unread, self._unread = self._unread, []
-        for spellings, status, body, now in unread:
-            try:
-                answer = read_answer(status, body, self._place.where)
-                for line_port in spellings:
-                    self.answers.bindings[line_port] = self._place.bindings(answer, line_port, now)
-                self._senseless = 0
-            except (NetworkUnreachable, Unreadable) as error:
-                self._senseless += 1
-                why = UNREADABLE if isinstance(error, Unreadable) else error.what
-                self._fail(spellings, why, self._senseless)
+    def _read(self, spellings: list[str], status: int, body: bytes) -> None:
+        answer = read_answer(status, body, self._place.client.where)
+        now = self._place.now()
+        for line_port in spellings:
+            self.answers.bindings[line_port] = self._place.bindings(answer, line_port, now)
+        self._failures = 0
 
-    def _fail(self, spellings: list[str], why: Message, in_a_row: int) -> None:
+    def _fail(self, spellings: list[str], why: Message) -> None:
         self._unanswered(spellings, why)
-        if in_a_row >= self._patience:
+        self._failures += 1
+        if self._failures >= self._patience:
             self._given_up = why
 
     def _unanswered(self, spellings: list[str], why: Message) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from html import escape
+from importlib import resources
 
 import pandas as pd
 
@@ -11,31 +12,6 @@ from devlib.portal import Portal, connect
 
 _STATES = ("registered", "aged", "unregistered", "unknown")
 _STALE_AFTER = 3600
-_STYLE = """
-<style>
-.devlib{--ink:#1c2430;--soft:#5b6675;--card:#f4f6f9;--line:#d9dfe7;
- --registered:#1d7d46;--aged:#9a5b00;--unregistered:#c0282d;--unknown:#6b4fa3;color:var(--ink);font:15px/1.45 system-ui,sans-serif;max-width:70rem}
-@media (prefers-color-scheme:dark){.devlib{--ink:#e8ecf2;--soft:#a3adba;--card:#1d242e;--line:#364150;
- --registered:#4cc37f;--aged:#f0a63c;--unregistered:#ff7b7b;--unknown:#b79cf2;background:#12171e}}
-.devlib h2{font-size:1.25rem;margin:.2rem 0 .6rem}
-.devlib .tiles{display:flex;flex-wrap:wrap;gap:.7rem;margin:.6rem 0 1rem}
-.devlib .tile{background:var(--card);border-radius:.6rem;padding:.7rem 1rem;min-width:8.5rem;flex:1}
-.devlib .tile b{display:block;font-size:1.7rem;line-height:1.2}
-.devlib .tile span,.devlib .age{color:var(--soft)}
-.devlib .stale{color:var(--aged);font-weight:600}
-.devlib table{border-collapse:collapse;width:100%}
-.devlib th,.devlib td{text-align:left;padding:.35rem .6rem .35rem 0;border-bottom:1px solid var(--line)}
-.devlib td.n,.devlib th.n{text-align:right;font-variant-numeric:tabular-nums}
-.devlib .bar{display:flex;height:.6rem;min-width:6rem;border-radius:.3rem;overflow:hidden;
- background:var(--line)}
-.devlib .bar i{display:block}
-.devlib .registered{color:var(--registered)}.devlib .aged{color:var(--aged)}
-.devlib .unregistered{color:var(--unregistered)}.devlib .unknown{color:var(--unknown)}
-.devlib i.registered{background:var(--registered)}.devlib i.aged{background:var(--aged)}
-.devlib i.unregistered{background:var(--unregistered)}.devlib i.unknown{background:var(--unknown)}
-@media (max-width:40rem){.devlib .wide{display:none}.devlib .tile{min-width:40%}}
-</style>
-"""
 
 
 class Overview:
@@ -65,7 +41,9 @@ class Overview:
         else:
             body = self._age() + self._tiles() + self._table()
         title = self._words(message("Line states"))
-        return f'{_STYLE}<section class="devlib" lang="{self._language}"><h2>{title}</h2>{body}</section>'
+        style = resources.files("devlib.ui").joinpath("overview.css").read_text(encoding="utf-8")
+        section = f'<section class="devlib" lang="{self._language}"><h2>{title}</h2>{body}</section>'
+        return f"<style>{style}</style>{section}"
 
     def _words(self, text: Message) -> str:
         return escape(text.in_language(self._language))
@@ -89,7 +67,8 @@ class Overview:
         lines = self._total("lines")
         share = 100 * self._total("registered") / lines if lines else 0.0
         of_lines = self._words(message("of lines registered"))
-        tiles = [f"<div class='tile'><b>{share:.1f} %</b><span>{of_lines}</span></div>"]
+        shown = f"{share:.1f}".replace(".", "," if self._language == "fr" else ".")
+        tiles = [f"<div class='tile'><b>{shown}\N{NO-BREAK SPACE}%</b><span>{of_lines}</span></div>"]
         for state in _STATES:
             word = self._words(_state_word(state))
             number = f"{self._total(state):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
@@ -97,12 +76,13 @@ class Overview:
         return f'<div class="tiles">{"".join(tiles)}</div>'
 
     def _table(self) -> str:
-        cells = "".join(f"<th>{self._words(head)}</th>" for head in (message("Customer"), message("Site")))
+        cells = f"<th>{self._words(message('Site'))}</th>"
         cells += f"<th class='n'>{self._words(message('Lines'))}</th>"
         for state in _STATES:
             cells += f"<th class='n'>{self._words(_state_word(state))}</th>"
         rows = "".join(self._rows())
-        return f"<table><thead><tr>{cells}<th class='wide'></th></tr></thead><tbody>{rows}</tbody></table>"
+        head = f"<thead><tr>{cells}<th class='wide'></th></tr></thead>"
+        return f"<div class='scroll'><table>{head}<tbody>{rows}</tbody></table></div>"
 
     def _rows(self) -> Iterator[str]:
         counts = self._counts.assign(share=self._counts["registered"] / self._counts["lines"])
@@ -113,7 +93,7 @@ class Overview:
                 for state in _STATES
             )
             yield (
-                f"<tr><td>{escape(str(row['customer']))}</td><td>{escape(str(row['site']))}</td>"
+                f"<tr><td>{escape(str(row['site']))} <small>{escape(str(row['customer']))}</small></td>"
                 f"<td class='n'>{int(row['lines'])}</td>{numbers}"
                 f"<td class='wide'><div class='bar' aria-hidden='true'>{widths}</div></td></tr>"
             )

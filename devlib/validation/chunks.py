@@ -93,8 +93,8 @@ class ChunkCheck:
                     gathered.broken[len(gathered.rows) + place] = row
                 turned = list(zip(*chunk.cells, strict=True))
                 empty = ("",) * len(chunk.rows)
-                for column, place in zip(gathered.columns, self._places, strict=True):
-                    column.extend(empty if place is None else turned[place])
+                for column, position in zip(gathered.columns, self._places, strict=True):
+                    column.extend(empty if position is None else turned[position])
                 gathered.rows.extend(chunk.rows)
                 gathered.lines.extend(chunk.lines)
         except FileUnreadable as failure:
@@ -163,12 +163,11 @@ class ChunkCheck:
         return _Found(numbers, firsts, pairs, located)
 
     def _examined(self, row: CheckedRow, found: _Found, place: int) -> CheckedRow:
-        pair, problems = found.pairs[place], []
-        for each in pair.problems:
-            problems.append(Problem(row.row, *each[1:]))  # noqa: PERF401 - shorter than one of its kind
+        pair = found.pairs[place]
+        problems = [Problem(row.row, *each[1:]) for each in pair.problems]
         problems += self._of_address(row, found, place)
-        for field, text in (("name", row.name), ("description", row.description)):
-            if text and (fault := text_problem(field, text, row.row)) is not None:
+        for kind, text in (("name", row.name), ("description", row.description)):
+            if text and (fault := text_problem(kind, text, row.row)) is not None:
                 problems.append(fault)
         refused = present = False
         for each in problems:

@@ -7,6 +7,7 @@ order mark decides, or zero bytes in every second place, or the first bytes abov
 
 import codecs
 from collections.abc import Iterator
+from functools import partial
 from typing import BinaryIO
 
 from devlib.errors import FileUnreadable
@@ -60,7 +61,8 @@ class BlockDecoder:
             FileUnreadable: bytes that are no text in this encoding, or zero characters.
         """
         block, self._skip = block[self._skip :], 0
-        text = self._undecided(block, final=final) if self._decoder is None else self._decided(block, final)
+        decode = self._undecided if self._decoder is None else partial(self._decided, self._decoder)
+        text = decode(block, final=final)
         self._bytes += len(block)
         if "\0" in text:
             raise _no_text()
@@ -88,11 +90,9 @@ class BlockDecoder:
             remedy=message("Save the file again as “CSV UTF-8”."),
         )
 
-    def _decided(self, block: bytes, final: bool) -> str:
-        if self._decoder is None:
-            return ""
+    def _decided(self, decoder: codecs.IncrementalDecoder, block: bytes, *, final: bool) -> str:
         try:
-            return self._decoder.decode(block, final)
+            return decoder.decode(block, final)
         except UnicodeDecodeError as error:
             raise FileUnreadable(
                 message(

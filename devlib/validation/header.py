@@ -5,8 +5,10 @@ call the same things (domain study §6) are all accepted; case, accents, spaces,
 not matter.
 """
 
+import csv
+import io
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -73,6 +75,37 @@ def recognised(cells: Sequence[str]) -> int:
     return sum(header_key(cell) in known for cell in cells)
 
 
+def find_header(head: str, delimiters: Iterable[str]) -> tuple[list[str], str]:
+    """Return the first row that is not empty, and the delimiter that gives the most known headers.
+
+    Args:
+        head: the beginning of the file.
+        delimiters: those that may be meant.
+
+    Raises:
+        FileUnreadable: there is no such row, or it has a quotation mark that is not closed.
+    """
+    found = [(_first_record(head, each), each) for each in delimiters]
+    candidates = [(cells, each) for cells, each in found if cells is not None]
+    best = max(candidates, key=lambda each: (recognised(each[0]), len(each[0])), default=([], ""))
+    if len(candidates) < len(found) and not recognised(best[0]):
+        raise not_closed(1, "1")
+    if not best[0]:
+        raise FileUnreadable(
+            message("The file is empty."),
+            remedy=message("Download the template and fill in one row for each device."),
+        )
+    return best
+
+
+def _first_record(head: str, delimiter: str) -> list[str] | None:
+    try:
+        records = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter, strict=True)
+        return next((cells for cells in records if not is_blank(cells)), [])
+    except csv.Error:
+        return None
+
+
 def match_header(cells: Sequence[str]) -> Header:
     """Return the meaning of the first row.
 
@@ -110,6 +143,20 @@ def ignored_notice(ignored: Sequence[str]) -> Message:
     if len(ignored) > _MOST_NAMED:
         named += ", …"
     return message("These columns are not read: {columns}.", columns=named)
+
+
+def not_closed(row: int, line: str) -> FileUnreadable:
+    """Return the error for a quotation mark in row `row`, which begins on line `line`, that is not closed."""
+    return FileUnreadable(
+        message("In row {row} a quotation mark is not closed.", row=row),
+        where=line,
+        remedy=message("Close it, or write two quotation marks where one is meant as text."),
+    )
+
+
+def is_blank(cells: Sequence[str]) -> bool:
+    """Return whether a row has no cell with text."""
+    return not any(cell.strip() for cell in cells)
 
 
 def _twice(first: str, second: str, name: str) -> FileUnreadable:

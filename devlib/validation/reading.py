@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple
 from devlib.errors import FileUnreadable
 from devlib.language import Message, message
 from devlib.validation.encoding import BlockDecoder, decoded_blocks
-from devlib.validation.header import Header, ignored_notice, match_header, recognised
+from devlib.validation.header import Header, find_header, ignored_notice, is_blank, match_header, not_closed
 
 DELIMITERS = (",", ";", "\t")
 LONGEST_LINE = 1 << 20  # Characters.
@@ -65,11 +65,11 @@ class BulkTable:
         wish = _SEPARATOR_LINE.match(first)
         self._lines_before = 0 if wish is None else 1
         first = first if wish is None else first[wish.end() :]
-        cells, self.delimiter = _find_header(first[:_HEAD], (wish[1],) if wish else DELIMITERS)
+        cells, self.delimiter = find_header(first[:_HEAD], (wish[1],) if wish else DELIMITERS)
         self.header: Header = match_header(cells)
         lines = chain.from_iterable(_whole_lines(chain((first,), blocks), self._lines_before))
         self._reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
-        next(each for each in self._reader if not _blank(each))
+        next(each for each in self._reader if not is_blank(each))
         self._row = 2
         self._line = self._lines_before + self._reader.line_num + 1
         self._failure: FileUnreadable | None = None
@@ -132,7 +132,7 @@ class BulkTable:
             remedy = message("Often a quotation mark is not closed there. Correct that row.")
             self._failure = FileUnreadable(what, where=str(line), remedy=remedy)
         elif "unexpected end" in text:
-            self._failure = _not_closed(row, str(line))
+            self._failure = not_closed(row, str(line))
         else:
             self._row = row + 1
             chunk.rows.append(row)
@@ -187,29 +187,6 @@ def _located(name: str) -> Iterator[None]:
         raise FileUnreadable(error.what, where=where, remedy=error.remedy) from None
 
 
-def _find_header(head: str, delimiters: Iterable[str]) -> tuple[list[str], str]:
-    """Return the first row that is not empty, cut at the delimiter that gives the most known headers."""
-    found = [(_first_record(head, each), each) for each in delimiters]
-    candidates = [(cells, each) for cells, each in found if cells is not None]
-    best = max(candidates, key=lambda each: (recognised(each[0]), len(each[0])), default=([], ""))
-    if len(candidates) < len(found) and not recognised(best[0]):
-        raise _not_closed(1, "1")
-    if not best[0]:
-        raise FileUnreadable(
-            message("The file is empty."),
-            remedy=message("Download the template and fill in one row for each device."),
-        )
-    return best
-
-
-def _first_record(head: str, delimiter: str) -> list[str] | None:
-    try:
-        records = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter, strict=True)
-        return next((cells for cells in records if not _blank(cells)), [])
-    except csv.Error:
-        return None
-
-
 def _whole_lines(blocks: Iterable[str], line: int) -> Iterator[io.StringIO]:
     """Yield the text in portions that end with a line; iterating one gives its lines, ends untouched."""
     rest = ""
@@ -243,7 +220,7 @@ def _numbered(records: list[list[str]], row: int, line: int, read_to: int) -> Ch
         firsts = list(map(itemgetter(0), records))
         if all(firsts) and not any(map(str.isspace, firsts)):
             return Chunk(rows, lines, records)
-    kept = [not _blank(cells) for cells in records]
+    kept = [not is_blank(cells) for cells in records]
     return Chunk(list(compress(rows, kept)), list(compress(lines, kept)), list(compress(records, kept)))
 
 
@@ -253,16 +230,4 @@ def _line_count(cells: list[str]) -> int:
         cell.count("\n") + cell.count("\r") - cell.count("\r\n")
         for cell in cells
         if "\n" in cell or "\r" in cell
-    )
-
-
-def _blank(cells: list[str]) -> bool:
-    return not any(cell.strip() for cell in cells)
-
-
-def _not_closed(row: int, line: str) -> FileUnreadable:
-    return FileUnreadable(
-        message("In row {row} a quotation mark is not closed.", row=row),
-        where=line,
-        remedy=message("Close it, or write two quotation marks where one is meant as text."),
     )

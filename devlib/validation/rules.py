@@ -60,7 +60,7 @@ class DeviceRules:
         self.pairs = _Pairs(self)
         self._site = lru_cache(_MOST_NAMES)(self._look_up_site)
         self._type = lru_cache(_MOST_NAMES)(self._look_up_type)
-        self._suggestions: dict[str, tuple[str, ...]] = {}
+        self._suggestions = 0
 
     def judge(self, written_site: str, written_type: str) -> Pair:
         """Return the verdict on a site and a type, both as written."""
@@ -101,14 +101,11 @@ class DeviceRules:
         return problem(Code.TYPE_UNKNOWN, "device_type", said)
 
     def _nearest(self, text: str) -> tuple[str, ...]:
-        near = self._suggestions.get(text)
-        if near is None:
-            if len(self._suggestions) >= _MOST_SUGGESTIONS:
-                return ()
-            names = {name.casefold(): name for name in self._catalogue.lines}
-            close = difflib.get_close_matches(text.casefold(), names, n=3)
-            near = self._suggestions[text] = tuple(names[each] for each in close)
-        return near
+        self._suggestions += 1
+        if self._suggestions > _MOST_SUGGESTIONS:
+            return ()
+        names = {name.casefold(): name for name in self._catalogue.lines}
+        return tuple(names[each] for each in difflib.get_close_matches(text.casefold(), names, n=3))
 
     def existing(self, number: int, found: Located, pair: Pair, row: int = 0) -> Problem:
         """Return what it means that a MAC address exists already.

@@ -114,6 +114,7 @@ def _by_sql(lines):
         for n, each in enumerate(seconds or ())
     ]
     previous = [_previous_row(key, *before) for key, (_, before) in enumerate(lines) if before is not None]
+    texts = ["line_port", "contact", "user_agent", "received"]
     connection = duckdb.connect()
     connection.register("lines", pa.table(table))
     connection.register(
@@ -128,7 +129,7 @@ def _by_sql(lines):
     )
     connection.register(
         "held",
-        _table(held, ["line_port", "contact", "user_agent", "received"], ["expires_at", "registered_at"]),
+        _table(held, texts, ["expires_at", "registered_at"]),
     )
     connection.register(
         "previous",

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 import signal
 import subprocess
 import sys
@@ -56,7 +55,9 @@ def test_counts_equal_sql_over_the_same_snapshot(home, tmp_path):
     """The report's counts by state are those of SQL over `line_states`."""
     home.clock.advance(40_000)
     report = export(home, tmp_path)
-    found = home.portal().sql("SELECT state, count(*) AS n FROM line_states WHERE customer = 'Bakery' GROUP BY 1")
+    found = home.portal().sql(
+        "SELECT state, count(*) AS n FROM line_states WHERE customer = 'Bakery' GROUP BY 1"
+    )
     by_sql = dict(zip(found["state"], found["n"], strict=True))
     assert by_sql == {state.value: n for state, n in report.states.items() if n}
 
@@ -71,10 +72,14 @@ def test_filters_apply_before_export(home, tmp_path):
     assert [row["Line Port"] for row in read(report)] == ["11@lyon.bakery.example"]
     assert "filtered-" in report.path.name
     condition = LineFilter(condition="site = 'Nice' AND port = 1")
-    assert {(r["Site"], r["Port"]) for r in read(export(home, tmp_path, line_filter=condition))} == {("Nice", "1")}
+    assert {(r["Site"], r["Port"]) for r in read(export(home, tmp_path, line_filter=condition))} == {
+        ("Nice", "1")
+    }
 
 
-@pytest.mark.parametrize("condition", ["nonsense", "1=1; DROP TABLE x", "(SELECT 1", "1 = (SELECT 1 FROM '/etc')"])
+@pytest.mark.parametrize(
+    "condition", ["nonsense", "1=1; DROP TABLE x", "(SELECT 1", "1 = (SELECT 1 FROM '/etc')"]
+)
 def test_a_wrong_condition_is_refused_and_nothing_is_written(home, tmp_path, condition):
     """A condition that is no SQL condition over the columns gives an error, and no file."""
     with pytest.raises(QueryRefused):
@@ -199,7 +204,7 @@ def test_a_failed_export_leaves_the_old_file(tmp_path):
     with pytest.raises(OSError, match="disk full"):
         write_whole(target, write)
     assert target.read_text() == "old"
-    assert os.listdir(tmp_path) == ["report.csv"]
+    assert [path.name for path in tmp_path.iterdir()] == ["report.csv"]
 
 
 def test_the_report_is_readable_by_the_csv_module(home, tmp_path):

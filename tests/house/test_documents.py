@@ -95,9 +95,12 @@ def test_constraints_pin_every_requirement_without_an_address():
 
 def test_no_address_of_a_registry_and_no_path_of_one_machine():
     """No tracked text names a package index or somebody's home or temporary folder."""
-    wrong = re.compile(r"pypi\.org|files\.pythonhosted|registry\.npmjs|/home/[a-z]|/root/|/tmp/")  # noqa: S108
+    wrong = re.compile(r"pypi\.org|files\.pythonhosted|registry\.npmjs|/home/[a-z]|/root/|/tmp/")
     for path in tracked():
-        if path.suffix in {".py", ".md", ".toml", ".txt", ".yml", ".cfg", ".sh", ".ipynb", ""} and path.exists():
+        if (
+            path.suffix in {".py", ".md", ".toml", ".txt", ".yml", ".cfg", ".sh", ".ipynb", ""}
+            and path.exists()
+        ):
             if path == Path(__file__):
                 continue
             found = wrong.search(path.read_text(encoding="utf-8", errors="ignore"))
@@ -128,7 +131,7 @@ def test_dashboards_are_one_title_and_one_cell():
 
 
 def test_every_text_is_in_both_languages():
-    """Every text in the code has French, with the same places for values; the compiled catalogue is current."""
+    """Every text in the code has French, with the same places for values; the catalogue is current."""
     translations = tool("translations")
     catalogue = translations.updated()
     assert [each.id for each in catalogue if each.id and not each.string] == []

@@ -40,7 +40,7 @@ class Lab(Protocol):
     async def fall_silent(self, line_port: str) -> None: ...
     async def pass_seconds(self, seconds: float) -> None: ...
     async def until_rebooted(self, line_port: str) -> None: ...
-    def break_network(self) -> None: ...
+    async def break_network(self) -> None: ...
 
 
 class SimulatorLab:
@@ -75,7 +75,7 @@ class SimulatorLab:
     async def until_rebooted(self, line_port):
         self.clock.advance(31)
 
-    def break_network(self):
+    async def break_network(self):
         self.network.registrar_down()
 
 
@@ -117,7 +117,8 @@ class KamailioLab:
             await self.clock.wait(0.02)
         await self.clock.wait(0.1)
 
-    def break_network(self):
+    async def break_network(self):
+        await self.network.close()
         (port,) = free_ports(1)
         settings = self.settings.model_copy(update={"rpc_url": f"http://127.0.0.1:{port}/RPC"})
         self.network = open_network(settings, self.clock)

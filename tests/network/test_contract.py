@@ -108,7 +108,7 @@ async def test_a_very_long_user_agent_is_bounded(lab):
 async def test_a_dead_network_answers_nothing(lab):
     """What could not be asked is unanswered with a reason; it is never shown as holding no binding."""
     asked = [f"{number}@lyon.alpha.example" for number in range(500)]
-    lab.break_network()
+    await lab.break_network()
     answers = await lab.network.lookup(asked)
     assert answers.bindings == {}
     assert set(answers.unanswered) == set(asked)
@@ -171,7 +171,7 @@ async def test_a_phone_that_is_not_registered_cannot_restart(lab):
 
 async def test_a_restart_over_a_dead_network_is_unreachable(lab):
     """A restart does not raise when the network fails."""
-    lab.break_network()
+    await lab.break_network()
     answer = await lab.network.restart(LINE)
     assert answer.outcome is RestartOutcome.UNREACHABLE
     assert answer.reason

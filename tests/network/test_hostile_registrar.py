@@ -1,8 +1,12 @@
 """A registrar that lies, hangs or breaks: each line port gets a reason, and nothing waits for long."""
 
 import asyncio
+import gzip
 import json
+import random
 import time
+from base64 import b64encode
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -15,9 +19,10 @@ from pydantic import SecretStr
 from devlib.clock import FakeClock
 from devlib.config import KamailioSettings
 from devlib.errors import CapabilityMissing, NetworkUnreachable
-from devlib.network import RestartOutcome, open_network
+from devlib.network import Network, RestartOutcome, open_network
 from devlib.network.json_rpc import RpcAnswer, read_answer
 from devlib.network.kamailio_answers import Unreadable, next_hop, read_bindings, read_dump
+from devlib.network.rpc_client import RpcClient
 
 LINE = "2001@lyon.example"
 CONTACT = {
@@ -35,13 +40,18 @@ CONTACT = {
 Raw = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def kamailio_at(port, *, seconds=0.3, connections=4, **more):
-    """Open the network that answers at `port`."""
+@asynccontextmanager
+async def kamailio_at(port, *, seconds=0.3, connections=4, **more) -> AsyncIterator[Network]:
+    """The network that answers at `port`, closed afterwards."""
     url = f"http://127.0.0.1:{port}/RPC"
     settings = KamailioSettings(
         kind="kamailio", name="trial", rpc_url=url, seconds=seconds, connections=connections, **more
     )
-    return open_network(settings, FakeClock())
+    network = open_network(settings, FakeClock())
+    try:
+        yield network
+    finally:
+        await network.close()
 
 
 @asynccontextmanager
@@ -142,8 +152,7 @@ def contacts(*changes: dict[str, object]) -> dict[str, object]:
 )
 async def test_nonsense_is_unanswered(data):
     """No answer that makes no sense is read as `holds none`."""
-    async with spoken(saying(data)) as port:
-        network = kamailio_at(port)
+    async with spoken(saying(data)) as port, kamailio_at(port) as network:
         answers = await network.lookup([LINE])
         assert answers.bindings == {}
         assert set(answers.unanswered) == {LINE}
@@ -160,7 +169,8 @@ async def test_a_hanging_registrar_costs_a_few_time_limits(hang_after):
     asked = [f"{number}@lyon.example" for number in range(20_000)]
     async with spoken(saying(hang_after, hang=True)) as port:
         start = time.monotonic()
-        answers = await kamailio_at(port, seconds=0.1).lookup(asked)
+        async with kamailio_at(port, seconds=0.1) as network:
+            answers = await network.lookup(asked)
         assert time.monotonic() - start < 5
     assert set(answers.unanswered) == set(asked)
 
@@ -175,8 +185,8 @@ async def test_one_bad_answer_does_not_spoil_the_others():
         return web.json_response({"result": contacts({})})
 
     asked = [f"{number}@lyon.example" for number in range(300)]
-    async with served(stumbling) as port:
-        answers = await kamailio_at(port).lookup(asked)
+    async with served(stumbling) as port, kamailio_at(port) as network:
+        answers = await network.lookup(asked)
     assert len(answers.unanswered) == 100
     assert len(answers.bindings) == 200
 
@@ -198,8 +208,8 @@ async def test_chunked_answers_and_closed_connections_are_read():
         return response
 
     asked = [f"{number}@lyon.example" for number in range(60)]
-    async with served(chunked) as port:
-        answers = await kamailio_at(port).lookup(asked)
+    async with served(chunked) as port, kamailio_at(port) as network:
+        answers = await network.lookup(asked)
     assert len(answers.bindings) == 60
 
 
@@ -212,9 +222,93 @@ async def test_a_connection_given_up_between_questions_is_opened_again():
         await writer.drain()
 
     asked = [f"{number}@lyon.example" for number in range(40)]
-    async with spoken(one_each) as port:
-        answers = await kamailio_at(port).lookup(asked)
+    async with spoken(one_each) as port, kamailio_at(port) as network:
+        answers = await network.lookup(asked)
     assert len(answers.bindings) == 40
+
+
+async def test_nothing_is_sent_twice_that_restarts_a_phone():
+    """A lookup whose connection breaks is asked once more, on a new connection; a NOTIFY never is."""
+    asked = Counter()
+
+    async def breaking(reader, writer):
+        while question := await reader.read(65_536):
+            method = json.loads(question.partition(b"\r\n\r\n")[2])["method"]
+            asked[method] += 1
+            if method != "ul.lookup" or asked[method] == 1:
+                return
+            writer.write(http(rpc(contacts({}))))
+
+    async with spoken(breaking) as port, kamailio_at(port) as network:
+        answer = await network.restart(LINE)
+    assert answer.outcome is RestartOutcome.UNREACHABLE
+    assert asked == {"ul.lookup": 2, "tm.t_uac_wait": 1}
+
+
+async def test_a_registrar_leads_nowhere_else(monkeypatch):
+    """Redirects, cookies and proxies of the environment are not followed; nothing is unpacked."""
+    seen = []
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+
+    async def leading(request):
+        seen.append(dict(request.headers))
+        if len(seen) == 1:
+            response = web.Response(status=307, headers={"Location": "/RPC"})
+        else:
+            packed = gzip.compress(b"0" * (8 << 20))
+            response = web.Response(body=packed, headers={"Content-Encoding": "gzip"})
+        response.set_cookie("a", "b")
+        return response
+
+    asked = ["1@lyon.example", "2@lyon.example"]
+    async with served(leading) as port, kamailio_at(port, connections=1) as network:
+        answers = await network.lookup(asked)
+    assert set(answers.unanswered) == set(asked)
+    assert [set(headers) for headers in seen] == [{"Host", "Content-Type", "Content-Length"}] * 2
+
+
+async def test_credentials_in_the_url_are_not_shown():
+    """Errors name host and port only, whatever the URL holds."""
+    url = "http://name:s3cret@127.0.0.1:1/RPC"
+    client = RpcClient(KamailioSettings(kind="kamailio", name="trial", rpc_url=url))
+    with pytest.raises(NetworkUnreachable) as failure:
+        await client.call("core.version", [])
+    await client.close()
+    assert client.where == failure.value.where == "127.0.0.1:1"
+
+
+async def test_any_bytes_are_an_answer_or_none():
+    """However an HTTP answer is mangled, its line port is answered or not; nothing else is raised."""
+    random_ = random.Random(20)
+    whole = http(rpc(contacts({})))
+    chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\nT: 1\r\n\r\n"
+    lines = [f"{number}@lyon.example" for number in range(300)]
+
+    async def mangled(reader, writer):
+        await reader.read(65_536)
+        data = bytearray(random_.choice([whole, chunks]))
+        for _ in range(random_.randrange(6)):
+            place = random_.randrange(len(data))
+            data[place : place + random_.randrange(3)] = random_.randbytes(random_.randrange(4))
+        writer.write(data)
+
+    async with spoken(mangled) as port, kamailio_at(port, connections=1) as network:
+        for line_port in lines:
+            answers = await network.lookup([line_port])
+            assert set(answers.bindings) ^ set(answers.unanswered) == {line_port}
+
+
+async def test_closing_twice_and_asking_again_is_harmless():
+    """`close` ends every connection; a network that is asked after it opens new ones."""
+
+    async def answering(request):
+        return web.json_response({"result": contacts({})})
+
+    async with served(answering) as port, kamailio_at(port) as network:
+        for _ in range(2):
+            assert (await network.lookup([LINE])).bindings[LINE]
+            await network.close()
+            await network.close()
 
 
 async def test_the_login_is_sent_and_never_shown():
@@ -225,13 +319,17 @@ async def test_the_login_is_sent_and_never_shown():
             return web.Response(status=401)
         return web.json_response({"result": contacts({})})
 
-    async with served(guarded) as port:
-        right = kamailio_at(port, rpc_user="suite", rpc_password=SecretStr("s3cret"))
+    async with (
+        served(guarded) as port,
+        kamailio_at(port, rpc_user="suite", rpc_password=SecretStr("s3cret")) as right,
+        kamailio_at(port, rpc_user="suite", rpc_password=SecretStr("wr0ng")) as wrong,
+    ):
         assert (await right.lookup([LINE])).bindings[LINE]
-        wrong = kamailio_at(port, rpc_user="suite", rpc_password=SecretStr("wr0ng"))
         refused = await wrong.lookup([LINE])
-    assert "login" in str(refused.unanswered[LINE])
-    assert "wr0ng" not in repr(refused) + repr(wrong) + repr(vars(wrong))
+        assert "login" in str(refused.unanswered[LINE])
+        shown = repr(refused) + repr(wrong) + repr(vars(wrong)) + repr(vars(vars(wrong)["_client"]))
+        assert "wr0ng" not in shown
+        assert b64encode(b"suite:wr0ng").decode() not in shown
 
 
 async def test_a_silent_phone_is_told_from_a_silent_registrar():
@@ -243,8 +341,8 @@ async def test_a_silent_phone_is_told_from_a_silent_registrar():
         await asyncio.sleep(30)
         return web.Response()
 
-    async with served(half) as port:
-        answer = await kamailio_at(port).restart(LINE, limit_seconds=0.1)
+    async with served(half) as port, kamailio_at(port) as network:
+        answer = await network.restart(LINE, limit_seconds=0.1)
     assert answer.outcome is RestartOutcome.NO_ANSWER
 
 
@@ -275,8 +373,8 @@ async def test_outcomes_follow_the_code(result, outcome):
         assert asked["params"][2] == "sip:127.0.0.1:5060;transport=udp"
         return web.json_response({"result": result})
 
-    async with served(answering) as port:
-        assert (await kamailio_at(port).restart(LINE)).outcome is outcome
+    async with served(answering) as port, kamailio_at(port) as network:
+        assert (await network.restart(LINE)).outcome is outcome
 
 
 async def test_a_large_registrar_is_not_dumped():
@@ -286,8 +384,7 @@ async def test_a_large_registrar_is_not_dumped():
         assert (await request.json())["method"] == "stats.fetchn"
         return web.json_response({"result": {"usrloc.location_contacts": 5_001}})
 
-    async with served(large) as port:
-        network = kamailio_at(port)
+    async with served(large) as port, kamailio_at(port) as network:
         with pytest.raises(CapabilityMissing) as refusal:
             [_ async for _ in network.snapshot()]
         assert refusal.value.remedy is not None
@@ -303,9 +400,9 @@ async def test_a_dump_that_makes_no_sense_raises(dump):
         counting = (await request.json())["method"] == "stats.fetchn"
         return web.json_response({"result": {"usrloc.location_contacts": 1} if counting else dump})
 
-    async with served(odd) as port:
+    async with served(odd) as port, kamailio_at(port) as network:
         with pytest.raises(NetworkUnreachable):
-            [_ async for _ in kamailio_at(port).snapshot()]
+            [_ async for _ in network.snapshot()]
 
 
 def test_words_for_absent_and_for_time_are_understood():

@@ -84,6 +84,7 @@ async def test_a_thousand_phones_are_read_back(kamailio):
         assert (await network.check()).contacts == 1_000
         assert set((await fleet.sign_off(lines)).values()) == {200}
     assert not any((await network.lookup(lines)).bindings.values())
+    await network.close()
 
 
 def test_free_ports_are_distinct():

@@ -151,6 +151,7 @@ def test_header_only_is_fine():
         (b"\n \r\n\n", "empty"),
         (b"Site,Type,MAC\na\x00b,c,d\n" + b"x" * 100, "zero bytes"),
         (bytes(range(256)), "zero bytes"),
+        (HEADER.encode() + b"\n" + b"x" * 100 + b"\0\n", "zero bytes"),
         (b"\x00\x00\x00\x01", "zero bytes"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "Excel"),
         (gzip.compress(HEADER.encode()), "gzip"),
@@ -186,6 +187,13 @@ def test_unreadable_files_say_what_to_do(content, said):
     error = refusal(content, "liste.csv")
     assert said in str(error)
     assert error.where.startswith("liste.csv")
+
+
+def test_the_last_byte_may_decide_the_encoding():
+    """A letter of Windows-1252 at the very end could begin a UTF-8 character until the file ends."""
+    assert read(b"Site,Type,MAC\na,b,caf\xe9")[0].cells == ["a", "b", "café"]
+    with open_table(io.BytesIO(b"Site,Type,MAC\na,b,c")) as table:
+        assert table.encoding == "ascii"
 
 
 def test_office_files_are_called_by_name():

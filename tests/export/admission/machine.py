@@ -2,11 +2,10 @@
 
 from types import ModuleType
 
+from export.admission.world import World, demand, policy_with
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-
-from export.admission.world import World, demand, policy_with
 
 POLICIES = (
     policy_with(),
@@ -21,7 +20,7 @@ SITES = st.sampled_from([None, "north"])
 PAUSES = st.sampled_from([0.25, 1.0, 2.5, 4.75, 5.0, 5.25, 8.0, 15.0, 60.0, 130.0])
 
 
-def machine_for(rules: ModuleType) -> type[RuleBasedStateMachine]:
+def machine_for(rules: ModuleType) -> type[RuleBasedStateMachine]:  # noqa: C901 - one class
     """Return the state machine that judges `rules`."""
 
     class AdmissionMachine(RuleBasedStateMachine):
@@ -135,11 +134,7 @@ def machine_for(rules: ModuleType) -> type[RuleBasedStateMachine]:
         def submit_with_idempotency_key(self, user, customer, idempotency):
             """I16: while the first request lives, or its outcome is kept, a replay is no new ticket."""
             world = self.world
-            live = [
-                t
-                for t in world._live(world.now)
-                if (t.principal, t.idempotency) == (user, idempotency)
-            ]
+            live = [t for t in world._live(world.now) if (t.principal, t.idempotency) == (user, idempotency)]
             stored = world.outcomes.get((user, idempotency))
             before = world.state.sequence
             answer = world.submit(f"of {user}", customer, principal=user, idempotency=idempotency)

@@ -111,7 +111,7 @@ def test_a_sign_of_life_is_kept(house: House):
 
 
 def test_a_replay_is_one_ticket(house: House):
-    """A repeated idempotency key attaches to the live request, then gets its outcome; another payload: 422."""
+    """A repeated idempotency key attaches to the live request, then gets its outcome."""
     process, gateway = house.process(), house.process()
     running = submit(process, "t1", "s1", idempotency="k")
     assert submit(gateway, "t2", "s1", idempotency="k").ticket == "t1"

@@ -59,7 +59,9 @@ def reports(request, tmp_path_factory):
         url = "sqlite:///inventory.db"
         if request.param == "postgresql":
             url = request.getfixturevalue("postgresql").new_database()
-        crew = subprocess.Popen([sys.executable, CREW], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        crew = subprocess.Popen(
+            [sys.executable, CREW], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         crew.stdin.write(json.dumps(plan() | {"url": url, "folder": str(folder)}))
         crew.stdin.close()
         crews[plan.__name__] = crew
@@ -79,7 +81,8 @@ def test_the_second_parallel_export_of_a_session_starts_five_seconds_later(repor
     assert 5.0 <= second["granted"] - first["granted"] <= 5.3
     # The processes see it a few milliseconds later, and not the same number for both.
     assert 4.8 <= second["began"] - first["began"] <= 5.3
-    assert first["real"] and second["real"]
+    assert first["real"]
+    assert second["real"]
 
 
 def test_two_users_of_one_site_make_one_real_export(reports):

@@ -26,7 +26,7 @@ def test_no_limit_breaks_under_fire(request, tmp_path, kind, record_property):
     command = [sys.executable, TORTURE, url, tmp_path, PROCESSES, SECONDS, "1"]
     told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=110)
     figures = json.loads(told.stdout)
-    print(kind, figures)
+    print(kind, figures)  # noqa: T201 - the figures are wanted, see `pytest -s`
     record_property("figures", figures)
     assert figures["faults"] == []
     assert figures["real"] >= 10

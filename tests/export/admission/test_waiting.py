@@ -248,18 +248,17 @@ async def test_an_async_wait_leaves_the_loop_alive(house: House):
     """While a request waits, other tasks of the kernel go on."""
     process = house.process(max_running=1)
     running = process.submit(request_of("s1", "c1"), ticket="t1")
-    told = []
+    told = asyncio.Event()
 
     async def wait():
         async with acquire_async(
-            process, request_of("s2", "c2"), authorise=allowed, on_progress=told.append
+            process, request_of("s2", "c2"), authorise=allowed, on_progress=lambda _: told.set()
         ) as grant:
             grant.finish("18")
             return grant.result
 
     task = asyncio.create_task(wait())
-    while not told:
-        await asyncio.sleep(0)
+    await told.wait()
     process.finish("t1", running.epoch, "17")
     assert await task == "18"
 
@@ -268,17 +267,16 @@ async def test_an_async_wait_can_be_cancelled(house: House):
     """A cancelled task gives its seat back before it ends."""
     process = house.process(max_running=1)
     process.submit(request_of("s1", "c1"), ticket="t1")
-    told = []
+    told = asyncio.Event()
 
     async def wait():
         async with acquire_async(
-            process, request_of("s2", "c2"), authorise=allowed, on_progress=told.append
+            process, request_of("s2", "c2"), authorise=allowed, on_progress=lambda _: told.set()
         ):
             pass
 
     task = asyncio.create_task(wait())
-    while not told:
-        await asyncio.sleep(0)
+    await told.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -1,10 +1,11 @@
-"""Two hundred processes under fire, judged from outside: `python torture.py URL FOLDER PROCESSES SECONDS SEED`.
+"""Many processes under fire, judged from outside: `torture.py URL FOLDER PROCESSES SECONDS SEED`.
 
 Processes export, cancel, fail, are killed with -9 and stopped for a while, at any instant. Each writes down
 when it held a slot; the judge adds when he killed it, and looks only at these intervals. Prints one JSON
 object; `faults` must be empty.
 """
 
+import itertools
 import json
 import mmap
 import os
@@ -27,6 +28,7 @@ from devlib.export.coordinator_waiting import acquire
 POLICY = ExportPolicy(period=0.5, cache_ttl=0.5, queue_timeout=10.0)
 IDLE, WAITING, HOLDING = 0, 1, 2
 PATIENCE = 30.0
+FROZEN = 0.6
 
 
 class GivenUp(Exception):
@@ -36,9 +38,10 @@ class GivenUp(Exception):
 class Worker:
     """One process that exports until its time is over."""
 
-    def __init__(self, coordinator, phases, place, log, seed):
+    def __init__(self, coordinator, phases, place, log, seed, pause):
         self.coordinator, self.phases, self.place, self.log = coordinator, phases, place, log
         self.dice = random.Random(seed)
+        self.pause = pause
 
     def write(self, *what):
         """Append one line; short enough to be written whole."""
@@ -87,7 +90,8 @@ class Worker:
                 outcome = error.http_status
             self.phases[self.place] = IDLE
             self.write("answer", asked, time.monotonic() - asked, outcome)
-            time.sleep(self.dice.uniform(0.02, 0.4))
+            # Paced, so that two cores are under fire but not merely overloaded.
+            time.sleep(self.dice.uniform(0.02, self.pause))
 
 
 class Judge:
@@ -96,12 +100,14 @@ class Judge:
     def __init__(self, url, folder, processes, seconds, seed):
         self.url, self.folder, self.seconds = url, Path(folder), seconds
         self.dice = random.Random(seed)
+        # A step in PostgreSQL costs several times one in SQLite.
+        self.pause = 0.02 + processes / (100 if url.startswith("sqlite") else 25)
         self.path = self.folder / "torture.log"
         self.log = os.open(self.path, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
         self.phases = mmap.mmap(-1, processes)
         self.pids: list[int] = [0] * processes
         self.kills: list[tuple[int, float, int, int]] = []
-        self.stopped: dict[int, float] = {}
+        self.stopped: dict[int, int] = {}
         self.stops = 0
         self.most_waiting = 0
 
@@ -113,7 +119,7 @@ class Judge:
         if child == 0:
             try:
                 coordinator = self.open()
-                Worker(coordinator, self.phases, place, self.log, seed).loop(self.until)
+                Worker(coordinator, self.phases, place, self.log, seed, self.pause).loop(self.until)
                 coordinator.close()
             finally:
                 os._exit(0)
@@ -129,20 +135,22 @@ class Judge:
 
     def run(self):
         """Torture for the given time, then wait for all."""
+        # Before the others, who may take all connections that the server has.
+        watcher = self.open()
         self.until = time.monotonic() + self.seconds + 1.0
         for place in range(len(self.pids)):
             self.start(place)
-        watcher = self.open()
         while time.monotonic() < self.until:
             time.sleep(self.dice.uniform(0.02, 0.15))
-            self.let_go(0.6)
+            self.let_go()
             if self.dice.random() < 0.75:
                 self.kill()
             else:
                 self.stop()
             self.most_waiting = max(self.most_waiting, len(watcher.overview(1).waiting))
-        self.let_go(0.0)
-        return self.wait()
+        hung = self.wait()
+        self.let_go()
+        return hung
 
     def _victim(self):
         holding = [n for n in range(len(self.pids)) if self.phases[n] == HOLDING]
@@ -167,15 +175,21 @@ class Judge:
         """Freeze one."""
         place = self._victim()
         if place is not None:
-            os.kill(self.pids[place], signal.SIGSTOP)
-            self.stopped[self.pids[place]] = time.monotonic()
+            pid = self.pids[place]
+            os.kill(pid, signal.SIGSTOP)
             self.stops += 1
-
-    def let_go(self, after):
-        """Thaw those that were frozen for so long."""
-        for pid, since in list(self.stopped.items()):
-            if time.monotonic() - since >= after:
+            # Thawed by a process of its own: who is frozen in the middle of a step holds up the judge too.
+            thawer = os.fork()
+            if thawer == 0:
+                time.sleep(FROZEN)
                 os.kill(pid, signal.SIGCONT)
+                os._exit(0)
+            self.stopped[pid] = thawer
+
+    def let_go(self):
+        """Forget those that were thawed."""
+        for pid, thawer in list(self.stopped.items()):
+            if os.waitpid(thawer, os.WNOHANG)[0]:
                 del self.stopped[pid]
 
     def wait(self):
@@ -229,7 +243,12 @@ class Judge:
         if len(waits) < 2:
             return None
         cuts = statistics.quantiles(waits, n=10, method="inclusive")
-        return {"count": len(waits), "p50": round(cuts[4], 1), "p90": round(cuts[8], 1), "max": round(max(waits), 1)}
+        return {
+            "count": len(waits),
+            "p50": round(cuts[4], 1),
+            "p90": round(cuts[8], 1),
+            "max": round(max(waits), 1),
+        }
 
 
 def intervals(lines, killed):
@@ -261,7 +280,9 @@ def overlaps(held):
     of = defaultdict(list)
     for began, ended, customer in held:
         of[customer].append((began, ended))
-    return [f"{customer}: two real exports at once" for customer, spans in of.items() if most_at_once(spans) > 1]
+    return [
+        f"{customer}: two real exports at once" for customer, spans in of.items() if most_at_once(spans) > 1
+    ]
 
 
 def narrow_gaps(lines):
@@ -274,7 +295,7 @@ def narrow_gaps(lines):
     faults = []
     for name, times in starts.items():
         times.sort()
-        gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+        gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
         faults += [f"{name}: starts {gap:.4f} s apart" for gap in gaps if gap < POLICY.period - 1e-6]
     return faults
 

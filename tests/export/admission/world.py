@@ -336,7 +336,11 @@ class World:
             ]
             heads = [t for t in left if not t.leader]
             elsewhere = any(after.tickets[t.leader].number < leader.number for t in left if t.leader)
-            if left and not elsewhere and all(t.leader == "" or t.leader in {h.id for h in heads} for t in left):
+            if (
+                left
+                and not elsewhere
+                and all(t.leader == "" or t.leader in {h.id for h in heads} for t in left)
+            ):
                 demand(heads[0].number == leader.number, "heir", f"{heads[0].id} lost the place of {name}")
                 demand(heads[0].id == min(left, key=lambda t: before.tickets[t.id].number).id, "heir", "age")
 
@@ -382,9 +386,7 @@ class World:
 
     def _judge_sharing(self, client, answer, state, *, delayed):
         behind = [t for t in state.tickets.values() if t.leader and t.key == client.key]
-        demand(
-            len(behind) <= self.policy.max_followers + self.policy.max_waiting, "followers", len(behind)
-        )
+        demand(len(behind) <= self.policy.max_followers + self.policy.max_waiting, "followers", len(behind))
         if delayed:
             return
         for other in self.running():

@@ -130,9 +130,7 @@ MUTANTS = (
         "state.results[ticket.key.text] = result",
         "state.results[ticket.key.customer_text[:-1] + ', null]'] = result",
     ),
-    Mutant(
-        "the youngest follower inherits", "_rules", "heir, *rest = heirs", "*rest, heir = heirs"
-    ),
+    Mutant("the youngest follower inherits", "_rules", "heir, *rest = heirs", "*rest, heir = heirs"),
     Mutant(
         "the heir goes to the end of the queue",
         "_rules",
@@ -170,10 +168,16 @@ MUTANTS = (
         "other.give_up += 0.0",
     ),
     Mutant(
-        "a start is silent", "_rules", '    ring(turn, ticket)\n    note(turn, ticket, "started")', '    note(turn, ticket, "started")'
+        "a start is silent",
+        "_rules",
+        '    ring(turn, ticket)\n    note(turn, ticket, "started")',
+        '    note(turn, ticket, "started")',
     ),
     Mutant(
-        "408 without a time to come back", "_rules", "ticket.retry_after = whole_seconds(mean_run(turn))", "pass"
+        "408 without a time to come back",
+        "_rules",
+        "ticket.retry_after = whole_seconds(mean_run(turn))",
+        "pass",
     ),
     Mutant(
         "a sleeper never asks again by himself",
@@ -181,9 +185,7 @@ MUTANTS = (
         "min([SAFETY_POLL, *ahead])",
         "min([60.0, *ahead])",
     ),
-    Mutant(
-        "the stamps are not stored", "_state", '"last_start": state.last_start,', '"last_start": {},'
-    ),
+    Mutant("the stamps are not stored", "_state", '"last_start": state.last_start,', '"last_start": {},'),
     Mutant(
         "anybody's idempotency key",
         "_arrival",

@@ -36,7 +36,8 @@ def main(names: list[str]) -> int:
             caught = verdict(mutant, Path(folder), number)
             survivors += not caught
             taken = time.monotonic() - began
-            print(f"{'caught  ' if caught else 'SURVIVED'} {taken:5.1f} s  {mutant.name}: {caught}", flush=True)  # noqa: T201
+            told = f"{'caught  ' if caught else 'SURVIVED'} {taken:5.1f} s  {mutant.name}: {caught}"
+            print(told, flush=True)  # noqa: T201
     print(f"{len(chosen) - survivors} of {len(chosen)} mutants caught")  # noqa: T201
     return survivors
 
