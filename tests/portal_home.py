@@ -7,6 +7,7 @@ import pytest
 
 from devlib.clock import FakeClock
 from devlib.config import Settings, SimulatorSettings
+from devlib.export import MemoryCoordinator, MemoryStore
 from devlib.model import EVERYTHING, Identity, Mac, NewDevice, Role, Scope, User
 from devlib.portal import Portal, open_services
 from devlib.storage import NewLine
@@ -30,6 +31,9 @@ class Home:
         networks = (SimulatorSettings(name="simulator", seed=7, registrars=1),)
         self.settings = Settings(home=folder, account="tester", networks=networks)
         self.services = open_services(self.settings, self.clock)
+        # Waiting moves the clock of the test.
+        self.exports = MemoryStore(self.clock)
+        self.services.coordinators.append(MemoryCoordinator(self.exports, self.settings.export))
         self._seed()
 
     @property

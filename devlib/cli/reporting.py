@@ -1,13 +1,18 @@
 """Commands that collect and export."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
+import pandas as pd
+
 from devlib.cli.command import CUSTOMER, DONE, SITE, TRY_LATER, Call, Command, argument
 from devlib.cli.looking import state_word
+from devlib.cli.output import Output
 from devlib.collect import Collection, parse_distance
 from devlib.errors import TryLater
-from devlib.export import ReportFile, ReportRequest
+from devlib.export import ExportKey, Overview, ReportFile, ReportRequest
+from devlib.export import Progress as QueueProgress
 from devlib.language import Message, message
 from devlib.model import DEVICE_LIST, OBSERVATIONS, LineState
 from devlib.storage import LineFilter
@@ -93,7 +98,11 @@ def export(call: Call) -> None:
     title = message("lines asked")
     with call.open_portal() as portal, call.out.progress(title) as progress:
         report = portal.export_line_states(
-            _request(call), given.folder, from_snapshot=given.from_snapshot, progress=progress
+            _request(call),
+            given.folder,
+            from_snapshot=given.from_snapshot,
+            progress=progress,
+            waiting=_Waiting(call.out),
         )
     values = {
         "file": str(report.path),
@@ -102,6 +111,75 @@ def export(call: Call) -> None:
         "states": {state.value: count for state, count in report.states.items()},
     }
     call.out.record(values, _sentence(call, report))
+
+
+class _Waiting:
+    """Says where a waiting export stands: at each change of its place, not each second."""
+
+    def __init__(self, out: Output) -> None:
+        self._out = out
+        self._said: tuple[int, bool] | None = None
+
+    def __call__(self, progress: QueueProgress) -> None:
+        if self._said == (progress.place, progress.delayed):
+            return
+        self._said = (progress.place, progress.delayed)
+        seconds = math.ceil(progress.seconds_to_go)
+        if progress.place == 0:
+            text = message(
+                "The same export is running; its rows are shared (about {seconds} s).", seconds=seconds
+            )
+        elif progress.delayed:
+            text = message(
+                "Your last export began just now; this one starts in {seconds} s.", seconds=seconds
+            )
+        else:
+            text = message(
+                "Waiting at place {place}, about {seconds} s. Ctrl+C cancels.",
+                place=progress.place,
+                seconds=seconds,
+            )
+        self._out.warn(text)
+
+
+def exports(call: Call) -> None:
+    """List exports, or free the slot of a frozen one."""
+    given = call.arguments
+    with call.open_portal() as portal:
+        if given.release is not None:
+            portal.release_export(given.release, force=given.force)
+            call.out.record({"released": given.release}, message("Released {number}.", number=given.release))
+            return
+        found = portal.exports(given.last)
+    call.out.frame(_live_exports(found))
+    if not call.out.as_json:
+        call.out.frame(_recent_exports(found))
+
+
+def _live_exports(found: Overview) -> pd.DataFrame:
+    names = ["ticket", "state", "principal", "customer", "site", "place", "seconds", "silent_for"]
+    rows = [
+        [
+            each.ticket, each.state.value, each.principal, each.key.customer, each.key.site or "*",
+            each.place, round(each.seconds, 1), round(each.silent_for, 1),
+        ]
+        for each in (*found.running, *found.waiting, *found.following)
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=names)
+
+
+def _recent_exports(found: Overview) -> pd.DataFrame:
+    names = ["at", "ticket", "event", "http", "principal", "customer", "site", "wait_ms", "run_ms"]
+    rows = []
+    for each in found.recent:
+        key = ExportKey.from_text(each.key)
+        rows.append(
+            [
+                each.at, each.ticket[:8], each.event, each.http, each.principal, key.customer, key.site or "*",
+                each.wait_ms, each.run_ms,
+            ]
+        )  # fmt: skip
+    return pd.DataFrame(rows, columns=names, dtype=object)
 
 
 def _sentence(call: Call, report: ReportFile) -> Message:
@@ -140,6 +218,16 @@ def _request(call: Call) -> ReportRequest:
 
 
 COMMANDS = (
+    Command(
+        "exports",
+        message("list running, waiting and recent exports, or free a frozen one"),
+        exports,
+        (
+            argument("--release", metavar="NUMBER", help=message("free the slot of this export (audited)")),
+            argument("--force", action="store_true", help=message("also where its holder seems alive")),
+            argument("--last", type=int, default=20, help=message("how many ended ones")),
+        ),
+    ),
     Command(
         "collect",
         message("ask the networks and keep one snapshot"),

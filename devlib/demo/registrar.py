@@ -23,6 +23,7 @@ _STOP_SECONDS = 20.0  # stopping took 5.7 s with a million contacts (SIP study Â
 _POLL_SECONDS = 0.01
 _PRIVATE_MEMORY = 64  # MB; a dump of 5 000 contacts needs more than the default
 _QUEUE_BYTES = 64 << 20
+_NOBODY = (65_534, 65_534)  # user and group; they need no entry in /etc/passwd
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,20 +161,19 @@ def _as_ordinary_user() -> list[str]:
     prefix = [shutil.which("setpriv") or "/usr/bin/setpriv", "--pdeathsig", "TERM"]
     if os.geteuid() != 0:
         return prefix
-    for name in ("kamailio", "nobody"):
-        try:
-            user = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        ids = ["--reuid", str(user.pw_uid), "--regid", str(user.pw_gid)]
-        return [*prefix, *ids, "--clear-groups"]
-    return prefix
+    try:
+        entry = pwd.getpwnam("kamailio")
+        user, group = entry.pw_uid, entry.pw_gid
+    except KeyError:
+        user, group = _NOBODY
+    return [*prefix, "--reuid", str(user), "--regid", str(group), "--clear-groups"]
 
 
 def _comes_up(process: subprocess.Popen[bytes], registrar: Registrar, clock: Clock) -> bool:
     end = clock.monotonic() + _START_SECONDS
     while process.poll() is None and clock.monotonic() < end:
-        if answers_rpc(registrar.rpc_url, seconds=1.0):
+        # Another Kamailio may have taken the port.
+        if answers_rpc(registrar.rpc_url, seconds=1.0, process=process.pid):
             return True
         clock.sleep(_POLL_SECONDS)
     return False

@@ -59,7 +59,8 @@ class Place:
         if holds_none(answer.fault):
             return ()
         raise NetworkUnreachable(
-            message("The registrar answers with an error: {fault}", fault=answer.fault), where=self.client.where
+            message("The registrar answers with an error: {fault}", fault=answer.fault),
+            where=self.client.where,
         )
 
 

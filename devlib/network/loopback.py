@@ -51,15 +51,22 @@ def require_loopback(host: str) -> None:
         )
 
 
-def answers_rpc(rpc_url: str, seconds: float) -> bool:
-    """Return whether a Kamailio answers `core.version` at `rpc_url` within `seconds`."""
+def answers_rpc(rpc_url: str, seconds: float, process: int | None = None) -> bool:
+    """Return whether a Kamailio answers `core.ps` at `rpc_url` within `seconds`.
+
+    Args:
+        rpc_url: on this machine.
+        seconds: limit of connecting and of each read.
+        process: number that its main process must have; by default any Kamailio will do.
+    """
     parts = urlsplit(rpc_url)
-    question = json.dumps({"jsonrpc": "2.0", "method": "core.version", "params": [], "id": 1})
+    question = json.dumps({"jsonrpc": "2.0", "method": "core.ps", "params": [], "id": 1})
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=seconds)
     try:
         connection.request("POST", parts.path, question)
-        return b"kamailio" in connection.getresponse().read(4096)
-    except (OSError, http.client.HTTPException):
+        processes = json.loads(connection.getresponse().read(1 << 16))["result"]
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
         return False
     finally:
         connection.close()
+    return isinstance(processes, list) and (process is None or process in processes)

@@ -6,8 +6,7 @@ One UDP socket on loopback carries all of them; the `line` parameter of a phone'
 import asyncio
 import heapq
 import itertools
-from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -16,16 +15,12 @@ from devlib.clock import Clock
 from devlib.errors import UsageError
 from devlib.language import message
 from devlib.network.loopback import require_loopback
-from devlib.network.sip import SipMessage, parse_message, write_request, write_response
+from devlib.network.sip import SipMessage, write_request
+from devlib.network.sip_endpoint import SipEndpoint
 
-TIMEOUT_STATUS = 408
-
-_T1, _T2 = 0.5, 4.0  # seconds, RFC 3261 §17.1.1.1
 _TICK = 0.25  # seconds between two looks for due refreshes
 _MAX_GRANTED = 3600.0  # seconds; the trial registrar may cut a longer wish
-_ANSWERS_KEPT = 4096
-_OK, _FINAL = 200, 200
-_REASONS = {200: "OK", 401: "Unauthorized", 404: "Not Found", 405: "Method Not Allowed"}
+_OK = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,28 +72,21 @@ class PhoneFleet:
         self, registrar: tuple[str, int], clock: Clock, *, window: int = 256, limit_seconds: float = 8.0
     ) -> None:
         require_loopback(registrar[0])
-        self._registrar = registrar
+        self._host = registrar[0]
         self._clock = clock
         self._window = window
-        self._limit = limit_seconds
+        self._endpoint = SipEndpoint(registrar, limit_seconds, self._serve)
         self._accounts: dict[str, _Account] = {}
         self._by_number: dict[int, _Account] = {}
         self._numbers = itertools.count(1)
-        self._waiting: dict[tuple[str, str], asyncio.Future[int]] = {}
         self._due: list[tuple[float, int]] = []
-        self._heard: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._tasks: set[asyncio.Task[object]] = set()
-        self._transport: asyncio.DatagramTransport | None = None
         # Tells the Call-IDs and branches of two fleets apart without asking for randomness.
         self._name = ""
 
     async def __aenter__(self) -> Self:
-        loop = asyncio.get_running_loop()
-        # The registrar's own host: its loopback may be 127.0.0.1 or another one of the block.
-        self._transport, _ = await loop.create_datagram_endpoint(
-            lambda: _Ears(self._hear), local_addr=(self._registrar[0], 0)
-        )
-        self._name = f"{self._port}{int(self._clock.now().timestamp() * 1e6):x}"
+        await self._endpoint.open()
+        self._name = f"{self._endpoint.port}{int(self._clock.now().timestamp() * 1e6):x}"
         self._start(self._refresh_forever())
         return self
 
@@ -109,9 +97,7 @@ class PhoneFleet:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._transport is not None:
-            self._transport.close()
-            self._transport = None
+        self._endpoint.close()
 
     @property
     def boots(self) -> dict[str, int]:
@@ -165,13 +151,6 @@ class PhoneFleet:
         self._accounts[phone.line_port] = self._by_number[number] = account
         return account
 
-    @property
-    def _port(self) -> int:
-        if self._transport is None:
-            raise RuntimeError("the fleet is used outside its `async with`")
-        port: int = self._transport.get_extra_info("sockname")[1]
-        return port
-
     def _start(self, work: Coroutine[object, object, object]) -> None:
         task: asyncio.Task[object] = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
@@ -198,12 +177,12 @@ class PhoneFleet:
         if account.present:
             account.due = self._clock.monotonic() + min(phone.expires, _MAX_GRANTED) / 2
             heapq.heappush(self._due, (account.due, account.number))
-        return await self._ask("REGISTER", branch, self._register_bytes(account, branch, expires))
+        return await self._endpoint.ask("REGISTER", branch, self._register_bytes(account, branch, expires))
 
     def _register_bytes(self, account: _Account, branch: str, expires: int) -> bytes:
         phone = account.phone
         user, _, domain = phone.line_port.rpartition("@")
-        here = f"{self._registrar[0]}:{self._port}"
+        here = f"{self._host}:{self._endpoint.port}"
         contact = f"<sip:{user}@{here};line={account.number}>"
         if phone.instance:
             contact += f';+sip.instance="<{phone.instance}>";reg-id=1'
@@ -221,22 +200,6 @@ class PhoneFleet:
         if phone.instance:
             headers.append(("Supported", "gruu, outbound"))
         return write_request("REGISTER", f"sip:{domain}", headers)
-
-    async def _ask(self, method: str, branch: str, data: bytes) -> int:
-        """Send until a final answer comes (timer E) or the limit is over (timer F)."""
-        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._waiting[branch, method] = answer
-        left, interval = self._limit, _T1
-        try:
-            while left > 0:
-                self._send(data, self._registrar)
-                await asyncio.wait({answer}, timeout=min(interval, left))
-                if answer.done():
-                    return answer.result()
-                left, interval = left - interval, min(2 * interval, _T2)
-        finally:
-            del self._waiting[branch, method]
-        return TIMEOUT_STATUS
 
     async def _refresh_forever(self) -> None:
         while True:
@@ -258,31 +221,16 @@ class PhoneFleet:
 
     # --- what the phones hear
 
-    def _send(self, data: bytes, address: tuple[str, int]) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.sendto(data, address)
-
-    def _hear(self, data: bytes, address: tuple[str, int]) -> None:
-        heard = parse_message(data)
-        if heard is None:
-            return
-        if heard.status:
-            answer = self._waiting.get((heard.branch, heard.cseq[1]))
-            if answer is not None and heard.status >= _FINAL and not answer.done():
-                answer.set_result(heard.status)
-            return
-        self._serve(heard, address)
-
     def _serve(self, request: SipMessage, address: tuple[str, int]) -> None:
         account = self._addressed(request.uri)
         if request.method == "ACK" or (account is not None and not account.present):
             return
         if account is None:
-            self._answer(request, 404, address)
+            self._endpoint.answer(request, 404, address)
         elif request.method == "OPTIONS":
-            self._answer(request, _OK, address)
+            self._endpoint.answer(request, _OK, address)
         elif request.method != "NOTIFY":
-            self._answer(request, 405, address)
+            self._endpoint.answer(request, 405, address)
         elif account.phone.notify_status is not None:
             self._notified(account, request, address)
 
@@ -291,19 +239,10 @@ class PhoneFleet:
         event = request.header("event").partition(";")[0].strip().lower()
         if status == _OK and event != "check-sync":
             status = 489
-        # The same NOTIFY sent twice (RFC 3261 §17.2.2) is one wish, hence one reboot.
-        if self._first_time(request) and status == _OK:
+        # The same NOTIFY sent twice is one wish, hence one reboot.
+        if self._endpoint.first_time(request) and status == _OK:
             self._start(self._reboot(account))
-        self._answer(request, status, address)
-
-    def _first_time(self, request: SipMessage) -> bool:
-        key = (request.branch, request.header("call-id"))
-        if key in self._heard:
-            return False
-        self._heard[key] = None
-        if len(self._heard) > _ANSWERS_KEPT:
-            self._heard.popitem(last=False)
-        return True
+        self._endpoint.answer(request, status, address)
 
     def _addressed(self, uri: str) -> _Account | None:
         _, _, parameter = uri.partition(";line=")
@@ -311,17 +250,3 @@ class PhoneFleet:
         if number.isascii() and number.isdigit() and len(number) < len("1000000000"):
             return self._by_number.get(int(number))
         return None
-
-    def _answer(self, request: SipMessage, status: int, address: tuple[str, int]) -> None:
-        reason = _REASONS.get(status, "No")
-        self._send(write_response(request, status, reason, to_tag="phone"), address)
-
-
-class _Ears(asyncio.DatagramProtocol):
-    """Hands each datagram on."""
-
-    def __init__(self, hear: Callable[[bytes, tuple[str, int]], None]) -> None:
-        self._hear = hear
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        self._hear(data, addr)

@@ -5,6 +5,7 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from aiohttp import (
     ClientConnectionError,
@@ -18,8 +19,6 @@ from aiohttp import (
     StreamReader,
     TCPConnector,
 )
-from aiohttp.http import HttpProcessingError
-from yarl import URL
 
 from devlib.config import KamailioSettings
 from devlib.errors import NetworkUnreachable
@@ -62,18 +61,18 @@ class RpcClient:
 
     Args:
         settings: where and how to ask; credentials stand in no representation of the client.
+
+    Attributes:
+        where: host and port, for error texts.
     """
 
     def __init__(self, settings: KamailioSettings) -> None:
         self._settings = settings
-        self._url = URL(settings.rpc_url).with_user(None)
+        parts = urlsplit(settings.rpc_url)
+        self._url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        self.where = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
         self._limits = Limits.of(settings.seconds)
         self._sessions: dict[bool, ClientSession] = {}
-
-    @property
-    def where(self) -> str:
-        """Host and port, for error texts."""
-        return f"{self._url.host}:{self._url.port}"
 
     async def call(
         self, method: str, params: Sequence[object], *, limits: Limits | None = None, once: bool = False
@@ -115,7 +114,7 @@ class RpcClient:
                 message("The registrar did not answer within {seconds} s.", seconds=limits.timeout.total),
                 where=self.where,
             ) from None
-        except (ClientError, HttpProcessingError, OSError) as error:
+        except (ClientError, OSError) as error:
             raise self._unreachable(_why(error)) from None
         if len(body[1]) > limits.answer_bytes:
             raise self._unreachable(_NO_HTTP)

@@ -25,6 +25,7 @@ class Act(StrEnum):
     IMPORT = "import"
     REBOOT = "reboot"
     ORGANISE = "organise"
+    RELEASE_EXPORT = "release export"
     SWITCH_EXPORT = "switch export"
     SEE_AUDIT = "see audit"
 
@@ -35,8 +36,8 @@ _KEEPING = _LOOKING | {Act.COLLECT, Act.ADD, Act.REMOVE, Act.ASSIGN, Act.RELEASE
 ROLE_ACTS: dict[Role, frozenset[Act]] = {
     Role.VIEWER: _LOOKING,
     Role.CUSTOMER_ADMINISTRATOR: _KEEPING,
-    Role.OPERATOR: _KEEPING | {Act.ORGANISE, Act.SEE_AUDIT},
-    Role.SERVICE_PROVIDER: _KEEPING | {Act.ORGANISE, Act.SEE_AUDIT, Act.SWITCH_EXPORT},
+    Role.OPERATOR: _KEEPING | {Act.ORGANISE, Act.SEE_AUDIT, Act.RELEASE_EXPORT},
+    Role.SERVICE_PROVIDER: frozenset(Act),
 }
 
 

@@ -58,7 +58,7 @@ class Changing(Desk):
         """
         with self._gate.act(Act.ADD, str(mac)):
             place = self._place(customer, site)
-            return add_device(
+            added = add_device(
                 self._services.inventory,
                 self._services.catalogue,
                 place.scope,
@@ -71,12 +71,15 @@ class Changing(Desk):
                 base_station_id=base_station_id,
                 chain_id=chain_id,
             )
+            self._changed(added)
+            return added
 
     def remove(self, mac: str | Mac) -> Device:
         """Remove one device with its lines; return what it was."""
         with self._gate.act(Act.REMOVE, str(mac)):
             device = self._device(mac)
             remove_device(self._services.inventory, self.identity.scope, device.mac)
+            self._changed(device)
             return device
 
     def assign(self, mac: str | Mac, line: NewLine) -> Line:
@@ -95,13 +98,17 @@ class Changing(Desk):
         with self._gate.act(Act.ASSIGN, f"{mac} {line.line_port}"):
             device = self._device(mac)
             services = self._services
-            return assign_line(services.inventory, services.catalogue, self.identity.scope, device.mac, line)
+            found = assign_line(services.inventory, services.catalogue, self.identity.scope, device.mac, line)
+            self._changed(device)
+            return found
 
     def release(self, mac: str | Mac, port: int) -> Line:
         """Release a line, so that its port is free again; return what it was."""
         with self._gate.act(Act.RELEASE, f"{mac} port {port}"):
             device = self._device(mac)
-            return release_line(self._services.inventory, self.identity.scope, device.mac, port)
+            found = release_line(self._services.inventory, self.identity.scope, device.mac, port)
+            self._changed(device)
+            return found
 
     def import_devices(
         self,
@@ -143,6 +150,8 @@ class Changing(Desk):
                 progress=progress,
             )
             doing.detail = f"{mode.value}: {dict(report.outcomes)}"
+            if mode is not ImportMode.CHECK:
+                services.coordinator.invalidate(place.customer.provider, place.customer.name)
             return report
 
     def template(self, folder: Path, customer: str | None = None) -> list[Path]:
@@ -170,3 +179,7 @@ class Changing(Desk):
             outcome = restart_device(device, services.networks, services.catalogue, services.clock, wait=wait)
             doing.detail = outcome.result.value
             return outcome
+
+    def _changed(self, device: Device) -> None:
+        # Rows that were collected before the change must not answer an export after it.
+        self._services.coordinator.invalidate(device.provider, device.customer)

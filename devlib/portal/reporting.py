@@ -7,12 +7,25 @@ from pathlib import Path
 from devlib.analytics import device_list
 from devlib.collect import Collection, Progress, keep_collecting
 from devlib.errors import ExportSwitchedOff, NotFound, TryLater
-from devlib.export import DeviceListFile, ReportFile, ReportRequest, write_device_list, write_report
+from devlib.export import (
+    DeviceListFile,
+    ExportKey,
+    ExportRequest,
+    ExportRows,
+    OnProgress,
+    Overview,
+    QueuedExport,
+    ReportFile,
+    ReportRequest,
+    obtain_rows,
+    write_device_list,
+    write_report,
+)
 from devlib.language import Language, message
 from devlib.model import Customer, Scope
 from devlib.portal.acts import Act
-from devlib.portal.desk import Desk
-from devlib.storage import DeviceFilter, Snapshot
+from devlib.portal.desk import Desk, Place
+from devlib.storage import DeviceFilter
 
 
 class Reporting(Desk):
@@ -66,6 +79,8 @@ class Reporting(Desk):
         *,
         from_snapshot: bool = False,
         progress: Progress | None = None,
+        waiting: OnProgress | None = None,
+        idempotency: str = "",
     ) -> ReportFile:
         """Write the line-state report of one site, or of all sites of a customer.
 
@@ -74,6 +89,8 @@ class Reporting(Desk):
             folder: where the file goes.
             from_snapshot: take the newest snapshots as they are, without asking the network.
             progress: called with lines asked and lines in all.
+            waiting: told place in the queue and seconds to go while the export waits.
+            idempotency: a key of one's own; a repetition within ten minutes is the same export.
 
         Returns:
             The file and what is in it.
@@ -81,21 +98,102 @@ class Reporting(Desk):
         Raises:
             ExportSwitchedOff: the service provider has not enabled the report.
             NotFound: no such customer or site, or nothing was collected yet.
+            ExportRejected: the queue is full (429); `retry_after` says when to try again.
+            ExportQueueTimeout: the export waited for too long (408).
+            ExportFailed: no network answered (500).
         """
         target = f"{request.customer} / {request.site or '*'}"
         with self._gate.act(Act.EXPORT, target) as doing:
-            place = self._place(request.customer, request.site)
-            self._require_switch(place.customer)
+            place = self._authorised(request)
             services = self._services
             if from_snapshot:
                 snapshots = services.lake.current(place.scope)
             else:
-                snapshots = [self._real_rows(place.scope, progress)]
+                rows = self._rows(request, place, progress, waiting or _say_nothing, idempotency)
+                with services.inventory.read() as reader:
+                    snapshots = [reader.snapshot(rows.snapshot)]
             # The scope is read again: it may have shrunk while the network was asked.
-            scope = self._place(request.customer, request.site).scope
+            scope = self._authorised(request).scope
             report = write_report(services.lake, snapshots, scope, request, folder, services.settings.query)
             doing.detail = f"{report.path.name}, {report.rows} lines"
             return report
+
+    def _authorised(self, request: ReportRequest) -> Place:
+        place = self._place(request.customer, request.site)
+        self._require_switch(place.customer)
+        return place
+
+    def _rows(
+        self,
+        request: ReportRequest,
+        place: Place,
+        progress: Progress | None,
+        waiting: OnProgress,
+        idempotency: str,
+    ) -> ExportRows:
+        customer = place.customer
+        # The real run asks for the whole site or customer, not for what this reader may see of it.
+        whole = Scope(customer.provider, customer.name, frozenset({place.site}) if place.site else None)
+
+        def collect(alive: Callable[[], None]) -> Collection:
+            def asked(done: int, total: int) -> None:
+                alive()
+                if progress is not None:
+                    progress(done, total)
+
+            return self._services.collector.collect(whole, asked)
+
+        asked_for = ExportRequest.of(
+            self.identity,
+            ExportKey(customer.provider, customer.name, place.site),
+            idempotency=idempotency,
+            payload=request.line_filter.mark,
+        )
+        return obtain_rows(
+            self._services.coordinator,
+            asked_for,
+            collect,
+            authorise=lambda: _nothing(self._authorised(request)),
+            on_progress=waiting,
+        )
+
+    def exports(self, recent: int = 50) -> Overview:
+        """Return which exports run, wait and ended lately; of other principals only within one's scope.
+
+        Args:
+            recent: most ended ones.
+        """
+        with self._gate.act(Act.SEE, "exports"):
+            found = self._services.coordinator.overview(recent)
+            return Overview(
+                running=self._seen(found.running),
+                waiting=self._seen(found.waiting),
+                following=self._seen(found.following),
+                recent=tuple(each for each in found.recent if self._may_see(ExportKey.from_text(each.key))),
+            )
+
+    def _seen(self, queued: tuple[QueuedExport, ...]) -> tuple[QueuedExport, ...]:
+        return tuple(each for each in queued if self._may_see(each.key))
+
+    def release_export(self, ticket: str, *, force: bool = False) -> None:
+        """Free the slot of an export whose holder is frozen, so that others can run.
+
+        Args:
+            ticket: its number, as `exports` tells.
+            force: also where the holder showed a sign of life lately.
+
+        Raises:
+            NotFound: no export of that number is running.
+            Conflict: the holder lives.
+        """
+        with self._gate.act(Act.RELEASE_EXPORT, ticket):
+            self._services.coordinator.release(ticket, force=force)
+
+    def _may_see(self, key: ExportKey) -> bool:
+        scope = self.identity.scope
+        if key.site is None:
+            return scope.covers_customer(key.provider, key.customer)
+        return scope.covers_site(key.provider, key.customer, key.site)
 
     def export_devices(
         self,
@@ -133,9 +231,6 @@ class Reporting(Desk):
             doing.detail = f"{report.path.name}, {report.rows} devices"
             return report
 
-    def _real_rows(self, scope: Scope, progress: Progress | None) -> Snapshot:
-        return self._services.collector.collect(scope, progress).snapshot
-
     def _require_switch(self, customer: Customer) -> None:
         with self._services.inventory.read() as reader:
             provider = next((p for p in reader.providers(Scope()) if p.name == customer.provider), None)
@@ -154,3 +249,11 @@ class Reporting(Desk):
         if customer is not None or site is not None:
             return self._place(customer, site).scope
         return self.identity.scope
+
+
+def _say_nothing(_: object) -> None:
+    """Tell nobody."""
+
+
+def _nothing(_: object) -> None:
+    """Drop a value where only the check behind it matters."""

@@ -1,10 +1,11 @@
 """Everything an open portal holds: inventory, lake, networks, catalogue, clock and settings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from devlib.clock import Clock
 from devlib.collect import Collector, Networks, configured_networks
 from devlib.config import Settings
+from devlib.export import Coordinator, open_coordinator
 from devlib.model import EVERYTHING, Catalogue, load_catalogue
 from devlib.storage import Inventory, Lake, open_inventory
 
@@ -19,6 +20,16 @@ class Services:
     inventory: Inventory
     lake: Lake
     networks: Networks
+    coordinators: list[Coordinator] = field(default_factory=list)
+
+    @property
+    def coordinator(self) -> Coordinator:
+        """Where exports are entered; opened when it is first needed, since few acts need it."""
+        if not self.coordinators:
+            folder = self.settings.home / "exports"
+            policy = self.settings.export
+            self.coordinators.append(open_coordinator(self.settings.database_url, folder, policy, self.clock))
+        return self.coordinators[0]
 
     @property
     def collector(self) -> Collector:
@@ -34,6 +45,9 @@ class Services:
 
     def close(self) -> None:
         """Close connections; nothing that was promised is still in memory."""
+        for coordinator in self.coordinators:
+            coordinator.close()
+        self.coordinators.clear()
         self.lake.close()
         self.inventory.close()
 

@@ -72,6 +72,20 @@ class LedgerReader(Connected):
             yield from map(_snapshot, rows)
             page = found.where(_older_than(rows[-1]))
 
+    def snapshot(self, number: int) -> Snapshot:
+        """Return one entry of the manifest.
+
+        Raises:
+            NotFound: it was swept away, or never was.
+        """
+        row = self.connection.execute(_manifest().where(snapshots.c.id == number)).one_or_none()
+        if row is None:
+            raise NotFound(
+                message("There is no snapshot {number}.", number=number),
+                remedy=message("Collect or export again."),
+            )
+        return _snapshot(row)
+
     def snapshot_paths(self) -> set[str]:
         """Return the paths of all files that the manifest names, retired ones too."""
         return set(self.connection.scalars(select(snapshots.c.path)))

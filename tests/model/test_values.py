@@ -99,9 +99,6 @@ scopes = st.builds(
 )
 
 
-@pytest.mark.xfail(
-    reason="Scope.narrowed(customer) leaves the scope's own customer when it is another one", strict=True
-)
 @given(scopes, names, st.none() | names, names, names, names)
 def test_narrowing_never_widens(scope, customer, site, provider, other_customer, other_site):
     """What a narrowed scope covers is what the scope covered, of that customer and site."""

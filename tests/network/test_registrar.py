@@ -1,18 +1,25 @@
 """The trial registrar: it starts on its own ports, says why it cannot, and leaves nothing behind."""
 
+import socket
 import subprocess
 import sys
 import textwrap
 import time
+from contextlib import contextmanager
+from types import SimpleNamespace
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from devlib.clock import SystemClock
 from devlib.config import KamailioSettings
+from devlib.demo import registrar as registrar_module
 from devlib.demo.registrar import kamailio_program, running_registrar
 from devlib.errors import ConfigurationError, NetworkUnreachable
 from devlib.network import Phone, PhoneFleet, open_network
 from devlib.network.loopback import answers_rpc, free_ports
+from devlib.network.rpc_client import RpcClient
 
 
 def test_a_missing_kamailio_names_its_package(tmp_path):
@@ -62,6 +69,81 @@ def test_a_killed_trial_leaves_no_registrar(kamailio, tmp_path):
     while answers_rpc(url, 0.5) and time.monotonic() < end:
         SystemClock().sleep(0.05)
     assert not answers_rpc(url, 0.5)
+
+
+@contextmanager
+def bound_port():
+    """A port that another program holds."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        yield held.getsockname()[1]
+
+
+@pytest.mark.kamailio
+@pytest.mark.parametrize("taken", ["SIP port", "RPC port", "RPC port of another Kamailio"])
+def test_a_port_taken_in_between_is_tried_again(kamailio, tmp_path, monkeypatch, taken):
+    """Whoever took a port after it was looked for, the registrar starts on other ones."""
+    looks = []
+
+    with bound_port() as held:
+        port = urlsplit(kamailio.rpc_url).port if "another" in taken else held
+
+        def free(count):
+            looks.append(count)
+            sip, rpc = free_ports(count)
+            if len(looks) > 1:
+                return sip, rpc
+            return (port, rpc) if taken == "SIP port" else (sip, port)
+
+        monkeypatch.setattr(registrar_module, "free_ports", free)
+        with running_registrar(tmp_path) as registrar:
+            assert answers_rpc(registrar.rpc_url, 1.0)
+            assert port not in (registrar.sip_port, urlsplit(registrar.rpc_url).port)
+    assert looks == [2, 2]
+
+
+@pytest.mark.kamailio
+def test_ports_that_are_always_taken_end_the_trying(kamailio, tmp_path, monkeypatch):
+    """After a few attempts the error says so, instead of trying for ever."""
+    looks = []
+
+    with bound_port() as port:
+
+        def free(count):
+            looks.append(count)
+            return free_ports(1)[0], port
+
+        monkeypatch.setattr(registrar_module, "free_ports", free)
+        with pytest.raises(NetworkUnreachable), running_registrar(tmp_path):
+            pass
+    assert 1 < len(looks) < 10
+
+
+@pytest.mark.kamailio
+async def test_the_registrar_runs_as_an_ordinary_user(kamailio):
+    """None of its processes is the system administrator's, whoever started it."""
+    client = RpcClient(KamailioSettings(kind="kamailio", name="trial", rpc_url=kamailio.rpc_url))
+    answer = await client.call("core.ps", [])
+    await client.close()
+    users = {psutil.Process(each).uids().real for each in answer.result if isinstance(each, int)}
+    assert users
+    assert 0 not in users
+
+
+@pytest.mark.parametrize(
+    ("started_by", "known", "becomes"),
+    [(1000, {}, []), (0, {"kamailio": (106, 112)}, ["106", "112"]), (0, {}, ["65534", "65534"])],
+)
+def test_an_administrator_becomes_somebody_else(monkeypatch, started_by, known, becomes):
+    """Root becomes Kamailio's own user, or nobody where there is none; everybody else stays."""
+    monkeypatch.setattr("os.geteuid", lambda: started_by)
+    monkeypatch.setattr(
+        "pwd.getpwnam", lambda name: SimpleNamespace(pw_uid=known[name][0], pw_gid=known[name][1])
+    )
+    prefix = registrar_module._as_ordinary_user()
+    assert [each for each in prefix if each.isdigit()] == becomes
+    assert "--pdeathsig" in prefix
 
 
 @pytest.mark.kamailio

@@ -8,11 +8,19 @@ import pytest
 from portal_home import PROVIDER, mac_of
 
 from devlib.errors import ExportSwitchedOff, NotAllowed, NotFound, UsageError
-from devlib.export import ReportRequest
+from devlib.export import ExportKey, ExportRequest, ReportRequest
 from devlib.fleet import RestartResult
 from devlib.model import Identity, LineState, Role, Scope, User
 from devlib.portal import ROLE_ACTS, Act
 from devlib.storage import LineFilter, NewLine
+
+
+def release_somebody(portal):
+    """Enter an export of somebody else, and free its slot."""
+    key = ExportKey(PROVIDER, "Bakery")
+    portal.services.coordinator.submit(ExportRequest("other", "other", key), ticket="t1")
+    portal.release_export("t1", force=True)
+
 
 CHANGES = {
     Act.ADD: lambda p, f: p.add("00:15:65:00:00:01", "Lyon", "Cisco 8851", customer="Bakery"),
@@ -27,6 +35,7 @@ CHANGES = {
     Act.EXPORT: lambda p, f: p.export_devices(f.parent, "Bakery"),
     Act.ORGANISE: lambda p, f: p.add_site("Paris", "Bakery"),
     Act.SWITCH_EXPORT: lambda p, f: p.switch_export(PROVIDER, allowed=False),
+    Act.RELEASE_EXPORT: lambda p, f: release_somebody(p),
     Act.SEE_AUDIT: lambda p, f: p.audit(),
 }
 
