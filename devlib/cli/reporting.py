@@ -170,15 +170,12 @@ def _live_exports(found: Overview) -> pd.DataFrame:
 
 def _recent_exports(found: Overview) -> pd.DataFrame:
     names = ["at", "ticket", "event", "http", "principal", "customer", "site", "wait_ms", "run_ms"]
-    rows = []
+    rows: list[list[object]] = []
     for each in found.recent:
         key = ExportKey.from_text(each.key)
-        rows.append(
-            [
-                each.at, each.ticket[:8], each.event, each.http, each.principal, key.customer, key.site or "*",
-                each.wait_ms, each.run_ms,
-            ]
-        )  # fmt: skip
+        what = [each.at, each.ticket[:8], each.event, each.http]
+        whose = [each.principal, key.customer, key.site or "*"]
+        rows.append([*what, *whose, each.wait_ms, each.run_ms])
     return pd.DataFrame(rows, columns=names, dtype=object)
 
 

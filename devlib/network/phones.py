@@ -156,8 +156,6 @@ class PhoneFleet:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    # --- what the phones say
-
     async def _register_all(self, accounts: Iterable[_Account]) -> dict[str, int]:
         found: dict[str, int] = {}
         waiting = iter(accounts)
@@ -218,8 +216,6 @@ class PhoneFleet:
         account.boots += 1
         account.call_id, account.cseq = f"{self._name}-{account.number}-{account.boots}", 0
         await self._register_one(account)
-
-    # --- what the phones hear
 
     def _serve(self, request: SipMessage, address: tuple[str, int]) -> None:
         account = self._addressed(request.uri)

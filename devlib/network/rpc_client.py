@@ -103,12 +103,12 @@ class RpcClient:
         limits = limits or self._limits
         try:
             try:
-                body = await self._exchange(question, limits, keep=not once)
+                status, body = await self._exchange(question, limits, keep=not once)
             except ClientConnectionError as error:
                 if once or isinstance(error, (ClientConnectorError, TimeoutError)):
                     raise
                 # The registrar gave up an idle connection: that says nothing about this question.
-                body = await self._exchange(question, limits, keep=False)
+                status, body = await self._exchange(question, limits, keep=False)
         except TimeoutError:
             raise NoAnswerInTime(
                 message("The registrar did not answer within {seconds} s.", seconds=limits.timeout.total),
@@ -116,9 +116,9 @@ class RpcClient:
             ) from None
         except (ClientError, OSError) as error:
             raise self._unreachable(_why(error)) from None
-        if len(body[1]) > limits.answer_bytes:
+        if len(body) > limits.answer_bytes:
             raise self._unreachable(_NO_HTTP)
-        return body
+        return status, body
 
     async def close(self) -> None:
         """Close all connections; calling twice is harmless."""

@@ -306,9 +306,9 @@ def files(draw):
     rows = draw(st.lists(st.lists(texts, min_size=3, max_size=3), max_size=8))
     dialect = {
         "delimiter": draw(st.sampled_from([",", ";", "\t"])),
-        # Python 3.11 leaves a CR unquoted where lines end with LF (bpo-44861).
+        # Python 3.11 leaves a CR unquoted where lines end with LF, and an LF where they end with CR.
         "quoting": csv.QUOTE_ALL
-        if any("\r" in cell for row in rows for cell in row)
+        if any(end in cell for row in rows for cell in row for end in "\r\n")
         else draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])),
         "lineterminator": draw(st.sampled_from(["\n", "\r\n", "\r"])),
     }
