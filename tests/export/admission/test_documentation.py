@@ -14,7 +14,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "export-admission.md"
 def shown_limits():
     """Return limit and default of each row of the table of limits."""
     text = PAGE.read_text(encoding="utf-8")
-    return dict(re.findall(r"^\| `(\w+)` \| (\S+) \|", text, re.MULTILINE))
+    return dict(re.findall(r"^\| `([a-z_]+)` \| (\S+) \|", text, re.MULTILINE))
 
 
 def test_every_limit_is_explained():
