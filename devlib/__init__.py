@@ -2,8 +2,8 @@
 
 `devlib.connect()` gives a `Portal`, with everything that one identity may do as its methods.
 
-The names below are looked up when they are first used: whoever wants one floor alone (the rules of a bulk file,
-say) does not pay for the databases of the others, which are most of the memory.
+The names below are looked up when they are first used: whoever wants one floor alone (the rules of a bulk
+file, say) does not pay for the databases of the others, which are most of the memory.
 """
 
 from importlib import import_module
