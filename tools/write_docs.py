@@ -57,8 +57,8 @@ def tables_page() -> str:
     lines = [
         "# Tables and columns",
         "",
-        "Written from the code by `tools/write_docs.py`. Moments are UTC. In SQL, `line_states` has all columns",
-        "of `observations`, limited to the newest row of each line; the report has the 22 listed below.",
+        "Written from the code by `tools/write_docs.py`. Moments are UTC. In SQL, `line_states` has all",
+        "columns of `observations`, limited to the newest row of each line; the report has the 22 listed below.",
         "",
     ]
     for table in TABLES:

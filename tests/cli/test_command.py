@@ -36,8 +36,8 @@ def run(home, monkeypatch, capsys):
 def test_the_words_of_the_issue_are_there():
     """Every word that operators were promised is a command with a help text."""
     promised = {
-        "demo", "collect", "sites", "types", "devices", "status", "reboot", "add", "remove", "assign", "release",
-        "template", "import", "export", "sql", "doctor",
+        "demo", "collect", "sites", "types", "devices", "status", "reboot", "add", "remove", "assign",
+        "release", "template", "import", "export", "sql", "doctor",
     }  # fmt: skip
     assert promised <= {command.name for command in COMMANDS}
 

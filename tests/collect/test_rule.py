@@ -103,7 +103,8 @@ def _by_sql(lines):
     ports = [f"{key}@a.example" for key in range(len(lines))]
     names = [
         "provider", "customer", "site", "mac", "device_name", "device_type", "line_type", "user_id",
-        "first_name", "last_name", "phone_number", "extension", "base_station_id", "vendor", "kind", "chain_id",
+        "first_name", "last_name", "phone_number", "extension", "base_station_id", "vendor", "kind",
+        "chain_id",
     ]  # fmt: skip
     table = {name: pa.array([""] * len(lines), text) for name in names}
     table |= {"line_key": pa.array(range(len(lines)), number), "line_port": pa.array(ports, text)}

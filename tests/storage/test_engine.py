@@ -39,7 +39,7 @@ def test_head_is_the_newest_migration() -> None:
 def test_migration_can_be_taken_back(inventory: Inventory) -> None:
     """The downgrade drops every table of the inventory."""
     revision = ScriptDirectory(str(MIGRATIONS)).get_revision(HEAD)
-    from alembic.operations import Operations  # noqa: PLC0415 - beside its only use
+    from alembic.operations import Operations
 
     with inventory.write() as writer:
         context = MigrationContext.configure(writer.connection)

@@ -129,7 +129,7 @@ def test_orphans_are_swept_when_old_and_only_then(lake, clock):
 
 
 def test_a_killed_writer_leaves_nothing_that_a_reader_sees(tmp_path, lake, inventory):
-    """kill -9 after the file is renamed and before it is entered: the manifest is empty, the file an orphan."""
+    """kill -9 after the rename and before the manifest: the manifest is empty, the file an orphan."""
     script = f"""
         import os, signal
         from datetime import UTC, datetime
@@ -144,7 +144,7 @@ def test_a_killed_writer_leaves_nothing_that_a_reader_sees(tmp_path, lake, inven
     """
     ended = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False, timeout=60)
     assert ended.returncode == -signal.SIGKILL
-    assert len([path for path in lake.folder.rglob("*.parquet")]) == 1
+    assert len(list(lake.folder.rglob("*.parquet"))) == 1
     with inventory.read() as reader:
         assert list(reader.manifest(EVERYTHING)) == []
     assert lake.current(EVERYTHING) == []

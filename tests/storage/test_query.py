@@ -36,7 +36,10 @@ def files(tmp_path):
     return made
 
 
-def ask(files, sql, scope=Scope("P"), limits=LIMITS):
+PROVIDER = Scope("P")
+
+
+def ask(files, sql, scope=PROVIDER, limits=LIMITS):
     sources = [
         Source("line_states", lambda: observations(files, scope), newest=True),
         Source("observations", lambda: observations(files, scope)),
