@@ -58,7 +58,7 @@ def tables_page() -> str:
         "# Tables and columns",
         "",
         "Written from the code by `tools/write_docs.py`. Moments are UTC. In SQL, `line_states` has all",
-        "columns of `observations`, limited to the newest row of each line; the report has the 22 listed below.",
+        "columns of `observations`, limited to the newest row of each line; the report has 22.",
         "",
     ]
     for table in TABLES:

@@ -68,11 +68,11 @@ class Stage:
         self.say(message("Done. The line-state report ({rows} lines):", rows=report.rows))
         print(f"    {report.path}")  # noqa: T201 - a door
         self.say(message("What next:"))
-        home = f"DEVLIB_HOME={self.home}"
         for line in (
-            f'{home} .venv/bin/devlib sql "SELECT site, state, count(*) FROM line_states GROUP BY ALL"',
-            f'{home} .venv/bin/devlib devices --customer "Harbour Hotels" --available 4',
-            f"{home} make lab          # notebooks/explore/first-look.ipynb",
-            f"{home} make dashboards",
+            f"export DEVLIB_HOME={self.home}",
+            '.venv/bin/devlib sql "SELECT site, state, count(*) FROM line_states GROUP BY ALL"',
+            '.venv/bin/devlib devices --customer "Harbour Hotels" --available 4',
+            "make lab          # notebooks/explore/first-look.ipynb",
+            "make dashboards",
         ):
             print(f"    {line}")  # noqa: T201 - a door
