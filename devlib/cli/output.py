@@ -91,6 +91,10 @@ class Output:
             left = translate("… and {count} more rows", self.language).format(count=len(frame) - len(shown))
             self._screen.print(Text(left, style="dim"))
 
+    def frames(self, frames: Mapping[str, pd.DataFrame]) -> None:
+        """Print several frames as one JSON object of lists of records."""
+        self.data({name: [_plain(row) for row in each.to_dict("records")] for name, each in frames.items()})
+
     @contextmanager
     def progress(self, title: Message) -> Iterator[Any]:
         """Give a function (done, total) that draws a bar on a terminal, and nothing elsewhere."""

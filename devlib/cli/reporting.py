@@ -151,9 +151,22 @@ def exports(call: Call) -> None:
             call.out.record({"released": given.release}, message("Released {number}.", number=given.release))
             return
         found = portal.exports(given.last)
-    call.out.frame(_live_exports(found))
-    if not call.out.as_json:
-        call.out.frame(_recent_exports(found))
+    live, recent = _live_exports(found), _recent_exports(found)
+    if call.out.as_json:
+        call.out.frames({"live": live, "recent": recent})
+        return
+    call.out.say(
+        message(
+            "{running} running, {waiting} waiting, {following} sharing a running one",
+            running=len(found.running),
+            waiting=len(found.waiting),
+            following=len(found.following),
+        )
+    )
+    if len(live):
+        call.out.frame(live)
+    call.out.say(message("Lately:"))
+    call.out.frame(recent)
 
 
 def _live_exports(found: Overview) -> pd.DataFrame:

@@ -50,7 +50,7 @@ def dispatch(turn: Turn) -> None:
         if result is not None:
             serve(turn, ticket, result, Why.HIT)
         elif runner is not None:
-            if not runner.outdated:
+            if not runner.outdated and _room_behind(turn, runner, ticket):
                 follow(turn, ticket, runner)
         elif _may_start(turn, ticket):
             start(turn, ticket)
@@ -60,6 +60,15 @@ def _may_start(turn: Turn, ticket: Ticket) -> bool:
     if len(running(turn.state)) >= turn.policy.max_running:
         return False
     return turn.now >= earliest_start(ticket, turn.state.last_start, turn.policy.period)
+
+
+def _room_behind(turn: Turn, leader: Ticket, ticket: Ticket) -> bool:
+    """Return whether `ticket` may leave its seat to follow; without room it keeps the seat (§1.4).
+
+    An heir has no seat to keep, and was behind the same export before.
+    """
+    behind = len(followers(turn.state, leader)) + len(followers(turn.state, ticket)) + 1
+    return ticket.orphan or behind <= turn.policy.max_followers
 
 
 def start(turn: Turn, ticket: Ticket) -> None:
@@ -75,7 +84,8 @@ def start(turn: Turn, ticket: Ticket) -> None:
     ring(turn, ticket)
     note(turn, ticket, "started")
     for other in candidates(state):
-        if other.candidate and other.key == ticket.key and turn.now >= other.not_before:
+        same = other.candidate and other.key == ticket.key and turn.now >= other.not_before
+        if same and _room_behind(turn, ticket, other):
             follow(turn, other, ticket)
 
 

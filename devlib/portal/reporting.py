@@ -70,6 +70,8 @@ class Reporting(Desk):
         """
         with self._gate.act(Act.COLLECT, f"{customer or '*'} / {site or '*'} every {every}"):
             scope = self._collected_scope(customer, site)
+            # A collector that was killed may have left a file that no manifest row names.
+            self._services.lake.sweep()
             keep_collecting(self._services.collector, scope, every, self._services.clock, tell)
 
     def export_line_states(

@@ -44,6 +44,26 @@ def test_s1_holds_for_the_same_export_too(world):
     assert world.poll("t1").why == "hit"
 
 
+def test_s1_a_delayed_request_follows_what_still_runs(world):
+    """When the delay is over and the same export of the session still runs, it is shared."""
+    world.submit("s1", "c1")
+    world.submit("s1", "c1")
+    world.advance(5.0)
+    assert world.poll("t1").state == "following"
+
+
+def test_a_waiting_request_keeps_its_seat_when_too_many_follow(world):
+    """The bound of followers holds also for those that come from the queue."""
+    world.policy = policy_with(max_followers=1)
+    world.submit("s1", "c1")
+    world.submit("s2", "c1")
+    world.submit("s1", "c1")
+    world.advance(5.0)
+    assert world.poll("t2").state == "waiting"
+    world.finish("t0")
+    assert world.poll("t2").state == "cached"
+
+
 def test_s2_one_export_of_a_customer_in_the_period(world):
     """« une seule demande sera autorisée par session ou pour le client »."""
     world.submit("s1", "c1", "north")

@@ -8,7 +8,8 @@ import pytest
 from export.admission.conftest import House, request_of
 
 from devlib.errors import ExportFailed, ExportQueueTimeout, ExportRejected, NotAllowed, UsageError
-from devlib.export.admission import ExportKey
+from devlib.export.admission import ExportKey, Why
+from devlib.export.coordinator_errors import failure
 from devlib.export.coordinator_values import ExportRequest
 from devlib.export.coordinator_waiting import acquire, acquire_async
 from devlib.language import message
@@ -307,3 +308,8 @@ def test_a_request_is_made_of_an_identity():
     asked = ExportRequest.of(Identity("ana", Role.OPERATOR), key)
     assert (asked.principal, asked.session, asked.key.label) == ("ana", "ana", "*ALL*")
     assert ExportRequest.of(Identity("ana", Role.OPERATOR, session="tab"), key).session == "tab"
+
+
+def test_a_given_up_export_has_its_own_words():
+    """500 after the last attempt says that nobody was left to run it."""
+    assert "those who ran it went away" in str(failure("t1", Why.ATTEMPTS))

@@ -101,6 +101,12 @@ MUTANTS = (
         "if len(followers(turn.state, leader)) < 0:",
     ),
     Mutant(
+        "no bound for followers from the queue",
+        "_rules",
+        "return ticket.orphan or behind <= turn.policy.max_followers",
+        "return ticket.orphan or behind > 0",
+    ),
+    Mutant(
         "a parallel session is not delayed",
         "_turn",
         "return turn.now + turn.policy.period",
