@@ -39,7 +39,7 @@ def commands_page() -> str:
         "",
         parser.epilog or "",
     ]
-    lines += ["", "Before the command: `--json`, `--language en|fr`, `--as PRINCIPAL`.", ""]
+    lines += ["", "Before or after the command: `--json`, `--language en|fr`, `--as PRINCIPAL`.", ""]
     for command in COMMANDS:
         lines += [f"## devlib {command.name}", "", f"{command.help}", ""]
         for each in command.arguments:

@@ -47,6 +47,11 @@ class Command:
     arguments: tuple[Argument, ...] = ()
 
 
+GENERAL = (
+    argument("--json", help=message("print results as JSON"), action="store_true"),
+    argument("--language", help=message("language of sentences and headers"), choices=("en", "fr")),
+    argument("--as", help=message("act as a stored identity"), dest="principal", metavar="PRINCIPAL"),
+)
 CUSTOMER = argument("--customer", help=message("name of the customer; not needed where you may see only one"))
 SITE = argument("--site", help=message("name of the site; by default all sites"))
 MAC = argument("mac", help=message("MAC address of the device, as you read it"))
@@ -63,18 +68,15 @@ def build_parser(commands: tuple[Command, ...], language: Language) -> argparse.
         description=words(message("Line states of desk phones, ATAs and DECT bases, over real networks.")),
         epilog=words(message("Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused or try later.")),
     )
-    parser.add_argument("--json", action="store_true", help=words(message("print results as JSON")))
-    parser.add_argument(
-        "--language", choices=("en", "fr"), help=words(message("language of sentences and headers"))
-    )
-    parser.add_argument(
-        "--as", dest="principal", metavar="PRINCIPAL", help=words(message("act as a stored identity"))
-    )
+    for each in GENERAL:
+        parser.add_argument(*each.flags, help=words(each.help), **each.options)
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in commands:
         text = words(command.help)
         subparser = subparsers.add_parser(command.name, help=text, description=text)
         subparser.set_defaults(run=command.run)
-        for each in command.arguments:
-            subparser.add_argument(*each.flags, help=words(each.help), **each.options)
+        for each in (*command.arguments, *GENERAL):
+            # A general option may stand before or after the word; unset, it must not undo the other place.
+            unset = {"default": argparse.SUPPRESS} if each in GENERAL else {}
+            subparser.add_argument(*each.flags, help=words(each.help), **(dict(each.options) | unset))
     return parser

@@ -137,6 +137,13 @@ def test_status_shows_the_station_for_dect_and_for_no_other(run):
     assert "multicell_station_id" not in json.loads(run("--json", "status", mac_of(1))[1])
 
 
+def test_general_options_stand_anywhere(run):
+    """--json and --language work before and after the command's word."""
+    before = run("--json", "devices", "--customer", "Bakery")
+    assert before == run("devices", "--customer", "Bakery", "--json")
+    assert run("--language", "fr", "sites") == run("sites", "--language=fr")
+
+
 def test_french(run):
     """Help, results, headers and errors speak French."""
     assert "afficher" in run("--language", "fr", "--help")[1].lower()
