@@ -4,7 +4,8 @@
     ├── UsageError                  400  the call itself is wrong
     │   ├── MacInvalid              400  not a usable MAC address
     │   ├── ConfigurationError      500  devlib.toml, an environment variable or a catalogue file
-    │   └── QueryRefused            400  the analyst's SQL is wrong or may not run
+    │   ├── QueryRefused            400  the analyst's SQL is wrong or may not run
+    │   └── IdempotencyMismatch     422  an idempotency key came before with another request
     ├── FileUnreadable              422  a file that is no CSV, has no usable header, …
     ├── RowsRefused                 422  rows of a bulk file break rules; nothing was imported
     ├── NotFound                    404  no such site, device, line, snapshot in the asker's scope
@@ -107,6 +108,12 @@ class ConfigurationError(UsageError):
 
 class QueryRefused(UsageError):
     """An analyst's SQL that is wrong or that may not run."""
+
+
+class IdempotencyMismatch(UsageError):
+    """An idempotency key that came before with another request."""
+
+    http_status = 422
 
 
 class FileUnreadable(DevlibError):

@@ -2,10 +2,10 @@
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from devlib.config import load_settings
@@ -24,7 +24,7 @@ def main() -> int:
     given = _arguments()
     language = choose_language(given.language) if given.language else load_settings().language
     try:
-        home = _own_home()
+        home = _own_home(language)
         stage = Stage(home, language, started)
         report = (
             show_real_phones(stage, given.phones)
@@ -49,18 +49,25 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _own_home() -> Path:
-    """Return an empty home folder of the demonstration; one with anything else in it is never touched."""
-    home = Path(os.environ.get("DEVLIB_HOME") or "demo-home").absolute()
+def _own_home(language: Language) -> Path:
+    """Return an empty home folder of the demonstration; nothing is ever deleted.
+
+    An earlier demonstration may hold somebody's work by now, so its folder is moved aside; a folder that the
+    demonstration did not make is not touched at all.
+    """
+    home = Path(os.environ.get("DEVLIB_HOME") or "demo-home").resolve()
     if (home / _MARK).exists():
-        shutil.rmtree(home)
+        aside = home.with_name(f"{home.name}-before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+        home.rename(aside)
+        moved = message("The earlier demonstration is now {folder}; delete it when you like.", folder=aside)
+        print(moved.in_language(language))  # noqa: T201 - a door
     elif home.exists() and any(home.iterdir()):
         raise UsageError(
             message("The folder holds something that the demonstration did not make."),
             where=str(home),
             remedy=message("Set DEVLIB_HOME to a new folder, or unset it to use ./demo-home."),
         )
-    home.mkdir(parents=True)
+    home.mkdir(parents=True, exist_ok=True)
     (home / _MARK).touch()
     return home
 

@@ -1,14 +1,8 @@
 """What people read when an export is refused or fails."""
 
-from devlib.errors import DevlibError, ExportFailed, ExportQueueTimeout, ExportRejected, UsageError
+from devlib.errors import DevlibError, ExportFailed, ExportQueueTimeout, ExportRejected, IdempotencyMismatch
 from devlib.export.admission_events import Answer, Why
 from devlib.language import Message, message
-
-
-class IdempotencyMismatch(UsageError):
-    """An idempotency key that came before with another request (§1.6: 422)."""
-
-    http_status = 422
 
 
 def refusal(answer: Answer) -> DevlibError:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
-from devlib.errors import ExportFailed, NotAllowed, StorageUnavailable
+from devlib.errors import DevlibError, NotAllowed, StorageUnavailable
 from devlib.export.admission_events import Answer
 from devlib.export.admission_state import TicketState
 from devlib.export.coordinator import Bell, Coordinator
@@ -93,7 +93,8 @@ class Grant:
                 self._coordinator.fail(self.ticket, self.epoch)
             else:
                 self._coordinator.cancel(self.ticket)
-        if failed and not isinstance(error, ExportFailed):
+        # Those who shared the export learn only that it failed (§1.5); who ran it learns why.
+        if failed and not isinstance(error, DevlibError):
             raise failure(self.ticket, "") from error
 
     def __enter__(self) -> Self:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from devlib.errors import UsageError
-from devlib.export.files import file_name
+from devlib.export.files import file_name, short_hash
 from devlib.language import Language, message
 from devlib.model import ARTICLE_COLUMNS, DEVICE_LIST, Column
 from devlib.storage import Lake, write_csv
@@ -61,7 +61,8 @@ def write_device_list(
         language: of the headers.
         now: time of the data, for the name.
     """
-    target = folder / file_name("devices", customer, site, now)
     chosen = device_columns(columns)
+    mark = short_hash(repr(tuple(columns))) if columns else ""
+    target = folder / file_name("devices", customer, site, now, mark=mark, language=language)
     rows = write_csv(lake, "devices_listed", chosen, language, target, {"devices_listed": devices})
     return DeviceListFile(target, rows)

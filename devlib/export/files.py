@@ -3,17 +3,43 @@
 import re
 import unicodedata
 from datetime import datetime
+from hashlib import sha256
+
+from devlib.language import Language
 
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9]+")
+_FAITHFUL = re.compile(r"[A-Za-z0-9]+(?: [A-Za-z0-9]+)*")
+_ALL_SITES = "all-sites"
+_LONGEST = 60
 
 
 def plain(name: str) -> str:
-    """Return a name as a part of a file name: ASCII letters, digits and hyphens, at most 60 of them."""
+    """Return a name as a part of a file name: ASCII letters, digits and hyphens.
+
+    A name that loses anything but case and blanks on the way gets six digits of its own, so that "Paris 1"
+    and "Paris-1", or two names without a Latin letter, never share a file.
+    """
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return _NOT_PLAIN.sub("-", ascii_name).strip("-").lower()[:60] or "unnamed"
+    shown = _NOT_PLAIN.sub("-", ascii_name).strip("-").lower()[:_LONGEST]
+    if _FAITHFUL.fullmatch(name) and len(name) <= _LONGEST and shown != _ALL_SITES:
+        return shown
+    return f"{shown or 'unnamed'}-{short_hash(name)}"
 
 
-def file_name(kind: str, customer: str, site: str | None, observed_at: datetime, filtered: str = "") -> str:
+def short_hash(text: str) -> str:
+    """Return six hexadecimal digits that tell texts apart."""
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:6]
+
+
+def file_name(
+    kind: str,
+    customer: str,
+    site: str | None,
+    observed_at: datetime,
+    *,
+    mark: str = "",
+    language: Language = "en",
+) -> str:
     """Return the name of an exported file.
 
     Args:
@@ -21,9 +47,10 @@ def file_name(kind: str, customer: str, site: str | None, observed_at: datetime,
         customer: whose.
         site: one site, or `None` for all.
         observed_at: the time of the data, UTC.
-        filtered: a mark of the filter; empty for everything.
+        mark: tells the filter and the columns apart; empty for everything.
+        language: of the headers; English is not named.
     """
-    parts = [kind, plain(customer), plain(site) if site else "all-sites", f"{observed_at:%Y%m%dT%H%M%SZ}"]
-    if filtered:
-        parts.append(f"filtered-{filtered}")
+    parts = [kind, plain(customer), plain(site) if site else _ALL_SITES, f"{observed_at:%Y%m%dT%H%M%SZ}"]
+    parts += [f"part-{mark}"] if mark else []
+    parts += [language] if language != "en" else []
     return "_".join(parts) + ".csv"

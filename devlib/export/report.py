@@ -11,7 +11,7 @@ from pathlib import Path
 
 from devlib.config import QueryLimits
 from devlib.errors import NotFound, UsageError
-from devlib.export.files import file_name
+from devlib.export.files import file_name, short_hash
 from devlib.language import Language, message
 from devlib.model import LINE_STATES, OBSERVATIONS, Column, LineState, Scope
 from devlib.storage import Lake, LineFilter, LineRows, Snapshot, choose_lines, utc, write_csv
@@ -34,6 +34,13 @@ class ReportRequest:
     line_filter: LineFilter = field(default_factory=LineFilter)
     language: Language = "en"
     columns: tuple[str, ...] = ()
+
+    @property
+    def mark(self) -> str:
+        """Six hexadecimal digits that tell filter and columns apart; empty for the whole report."""
+        if not self.columns and self.line_filter == LineFilter():
+            return ""
+        return short_hash(repr((self.line_filter, self.columns)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +96,14 @@ def write_report(
     rows = choose_lines(lake, snapshots, scope, request.line_filter, limits)
     counted = count_states(lake, rows)
     observed_at = counted.oldest or snapshots[0].observed_at
-    name = file_name("line-states", customer, request.site, observed_at, request.line_filter.mark)
+    name = file_name(
+        "line-states",
+        customer,
+        request.site,
+        observed_at,
+        mark=request.mark,
+        language=request.language,
+    )
     written = write_csv(lake, rows.sql, columns, request.language, folder / name, rows.inputs)
     return ReportFile(folder / name, written, counted.states, observed_at)
 

@@ -75,7 +75,7 @@ def _run(coordinator: Coordinator, request: ExportRequest, collect: Collect, gra
                 "`devlib export --from-snapshot`."
             ),
         )
-    grant.finish(str(collection.snapshot.id))
     if collection.failures:
         # Whoever waited shares what there is; but rows with gaps are not kept for later readers (§1.6).
         coordinator.invalidate(request.key.provider, request.key.customer)
+    grant.finish(str(collection.snapshot.id))

@@ -70,6 +70,20 @@ def test_the_simulated_demonstration(tmp_path):
     assert days >= 30
 
 
+def test_an_earlier_demonstration_is_moved_aside(tmp_path, monkeypatch, capsys):
+    """What somebody left in an earlier demonstration is kept; an empty folder is used as it is."""
+    from devlib.demo.__main__ import _own_home
+
+    monkeypatch.setenv("DEVLIB_HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    first = _own_home("en")
+    (first / "my-work.csv").write_text("precious")
+    assert list(_own_home("fr").iterdir()) == [first / ".devlib-demo"]
+    (aside,) = tmp_path.glob("home-before-*")
+    assert (aside / "my-work.csv").read_text() == "precious"
+    assert str(aside) in capsys.readouterr().out
+
+
 def test_a_folder_of_somebody_else_is_not_touched(tmp_path):
     """Where the home holds anything that the demonstration did not make, it stops and changes nothing."""
     (tmp_path / "mine.txt").write_text("precious")

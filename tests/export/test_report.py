@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import signal
 import subprocess
 import sys
@@ -70,7 +71,7 @@ def test_filters_apply_before_export(home, tmp_path):
     home.clock.advance(120)
     report = export(home, tmp_path, line_filter=LineFilter(states=(LineState.AGED,), search="11@lyon"))
     assert [row["Line Port"] for row in read(report)] == ["11@lyon.bakery.example"]
-    assert "filtered-" in report.path.name
+    assert "part-" in report.path.name
     condition = LineFilter(condition="site = 'Nice' AND port = 1")
     assert {(r["Site"], r["Port"]) for r in read(export(home, tmp_path, line_filter=condition))} == {
         ("Nice", "1")
@@ -160,7 +161,33 @@ def test_names_tell_customer_site_and_data_time(home, tmp_path):
     """The name of a file holds plain letters of customer and site and the time of its data."""
     report = export(home, tmp_path, site="Lyon")
     assert report.path.name == "line-states_bakery_lyon_20261102T080000Z.csv"
-    assert file_name("x", "../..//étc é", "=1", report.observed_at) == "x_etc-e_1_20261102T080000Z.csv"
+    hostile = file_name("x", "../..//étc é", "=1", report.observed_at)
+    assert re.fullmatch(r"x_etc-e-[0-9a-f]{6}_1-[0-9a-f]{6}_20261102T080000Z\.csv", hostile)
+
+
+def test_different_reports_never_share_a_name(home, tmp_path):
+    """Look-alike sites, names without Latin letters, columns, filters and languages: a file each."""
+    at = home.clock.now()
+    sites = [
+        "Paris 1",
+        "Paris-1",
+        "Paris_1",
+        "パリ",
+        "東京",
+        "all sites",
+        "All-Sites",
+        None,
+        "x" * 80,
+        "x" * 81,
+    ]
+    assert len({file_name("x", "C", site, at) for site in sites}) == len(sites)
+    reports = [
+        export(home, tmp_path),
+        export(home, tmp_path, language="fr"),
+        export(home, tmp_path, columns=("state",)),
+        export(home, tmp_path, line_filter=LineFilter(search="lyon")),
+    ]
+    assert len({report.path for report in reports}) == 4
 
 
 def test_the_newest_snapshot_can_be_taken_without_asking(home, tmp_path):
