@@ -76,8 +76,8 @@ class Overview:
         return f'<div class="tiles">{"".join(tiles)}</div>'
 
     def _table(self) -> str:
-        cells = f"<th>{self._words(message('Site'))}</th>"
-        cells += f"<th class='n'>{self._words(message('Lines'))}</th>"
+        site, lines = self._words(message("Site")), self._words(message("Lines"))
+        cells = f"<th>{site}</th><th class='n'>{lines}</th>"
         for state in _STATES:
             cells += f"<th class='n'>{self._words(_state_word(state))}</th>"
         rows = "".join(self._rows())

@@ -147,5 +147,16 @@ def test_every_text_is_in_both_languages():
     assert stale == set()
 
 
+def test_no_text_hides_from_the_translators():
+    """No call of message() or translate() stands inside an f-string, where Babel cannot see it."""
+    for path in sorted((ROOT / "devlib").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                calls = [
+                    n.func.id for n in ast.walk(node) if isinstance(n, ast.Call) and hasattr(n.func, "id")
+                ]
+                assert not {"message", "translate"} & set(calls), f"{path.name}:{node.lineno}"
+
+
 def places(text):
     return sorted(name for _, name, _, _ in Formatter().parse(text) if name)
