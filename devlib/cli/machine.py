@@ -5,12 +5,13 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from devlib.cli.command import DONE, FAILED, Call, Command, argument
 from devlib.collect import Served, run_blocking
-from devlib.errors import DevlibError
+from devlib.errors import DevlibError, NotAllowed
 from devlib.language import Message, message
 from devlib.network import Health
 from devlib.portal import Portal
@@ -57,8 +58,12 @@ def _look(call: Call) -> Iterator[Finding]:
         with call.open_portal() as portal:
             yield _database(portal)
             yield _lake(portal)
+            yield _exports(portal)
             for served in portal.services.networks.served:
                 yield _network(served)
+    except NotAllowed:
+        # Who may not look at all is told that, and not that the database is broken.
+        raise
     except DevlibError as error:
         yield Finding("database", works=False, needed=True, text=error.what)
     yield from _programs()
@@ -84,12 +89,25 @@ def _lake(portal: Portal) -> Finding:
     lake = portal.services.lake
     try:
         lake.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=lake.folder) as file:
+            file.write(b"doctor")
         free = shutil.disk_usage(lake.folder).free // 2**30
     except OSError as error:
         return Finding("lake", works=False, needed=True, text=message("{error}", error=error))
     return Finding(
         "lake", works=True, needed=True, text=message("{path}, {free} GB free", path=lake.folder, free=free)
     )
+
+
+def _exports(portal: Portal) -> Finding:
+    try:
+        found = portal.services.coordinator.overview(1)
+    except DevlibError as error:
+        return Finding("exports", works=False, needed=True, text=error.what)
+    text = message(
+        "{running} running, {waiting} waiting", running=len(found.running), waiting=len(found.waiting)
+    )
+    return Finding("exports", works=True, needed=True, text=text)
 
 
 def _network(served: Served) -> Finding:

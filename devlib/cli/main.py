@@ -1,16 +1,20 @@
 """The command `devlib`: parse, open the portal, run, and turn errors into exit codes."""
 
 import argparse
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
 from devlib.cli import changing, looking, machine, organising, reporting
 from devlib.cli.command import DONE, FAILED, Call, build_parser
 from devlib.cli.output import Output
 from devlib.config import Settings, load_settings
 from devlib.errors import ConfigurationError, DevlibError
-from devlib.language import Language, choose_language
-from devlib.portal import connect
+from devlib.language import Language, choose_language, message
+from devlib.portal import Portal, connect
 
 COMMANDS = (
     *machine.COMMANDS,
@@ -20,6 +24,7 @@ COMMANDS = (
     *organising.COMMANDS,
 )
 _INTERRUPTED = 130
+_SHOWS_STATES = frozenset({"collect", "export", "status", "reboot", "sql"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,18 +49,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(parsed: argparse.Namespace, settings: Settings, language: Language) -> int:
     out = Output(language, as_json=parsed.json)
-    call = Call(parsed, settings, out, lambda: connect(principal=parsed.principal, settings=settings))
+    opened: list[Portal] = []
+
+    def open_portal() -> Portal:
+        opened.append(connect(principal=parsed.principal, settings=settings))
+        return opened[-1]
+
     try:
-        return parsed.run(call) or DONE
+        with _stopping_in_order():
+            code = int(parsed.run(Call(parsed, settings, out, open_portal)) or DONE)
+        _name_the_simulator(parsed, settings, out)
     except DevlibError as error:
         out.fail(error)
-        return error.exit_code
+        code = error.exit_code
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
         # The reader of our output went away (`| head`): nothing is left to tell it.
         sys.stderr.close()
         return FAILED
+    for text in (text for portal in opened for text in portal.warnings):
+        out.warn(text)
+    return code
+
+
+@contextmanager
+def _stopping_in_order() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl+C does: what is under way is closed and audited."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as `signal` calls it
+    raise KeyboardInterrupt
 
 
 def _wished_language(given: Sequence[str], default: Language) -> Language:
@@ -66,3 +98,10 @@ def _wished_language(given: Sequence[str], default: Language) -> Language:
         if word.startswith("--language="):
             return choose_language(word.partition("=")[2])
     return default
+
+
+def _name_the_simulator(parsed: argparse.Namespace, settings: Settings, out: Output) -> None:
+    """Say beside the result of a person that no phone gave it; programs read the network's name in it."""
+    simulated = any(each.kind == "simulator" for each in settings.networks)
+    if simulated and parsed.command in _SHOWS_STATES and not parsed.json:
+        out.warn(message("These states come from the simulator, not from phones."))

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from devlib.cli.command import CUSTOMER, Call, Command, argument
+from devlib.errors import UsageError
 from devlib.language import message
 from devlib.model import Identity, Role, Scope
 
@@ -49,11 +50,18 @@ def identity(call: Call) -> None:
     """Store an identity."""
     given = call.arguments
     sites = frozenset(given.site) if given.site else None
+    if sites and given.customer is None:
+        raise UsageError(
+            message("Sites need their customer."),
+            remedy=message("Give the customer too: --customer …"),
+        )
     stored = Identity(given.name, Role(given.role), Scope(given.provider, given.customer, sites))
     with call.open_portal() as portal:
         portal.put_identity(stored)
-    values = {"principal": stored.principal, "role": stored.role.value}
-    call.out.record(values, message("{principal} is now {role}.", **values))
+    place = [stored.scope.provider, stored.scope.customer, *sorted(sites or ())]
+    scope = " / ".join(name for name in place if name) or "*"
+    values = {"principal": stored.principal, "role": stored.role.value, "scope": scope}
+    call.out.record(values, message("{principal} is now {role}, for {scope}.", **values))
 
 
 def audit(call: Call) -> None:

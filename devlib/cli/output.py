@@ -5,6 +5,8 @@ markup is never read from it.
 """
 
 import json
+import math
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +20,7 @@ from rich.table import Table as ScreenTable
 from rich.text import Text
 
 from devlib.errors import DevlibError
-from devlib.language import Language, Message, translate
+from devlib.language import Language, Message, message, translate
 from devlib.language import visible as quoted
 from devlib.model import Table
 
@@ -61,6 +63,8 @@ class Output:
         self._aside.print(Text(visible(first), style="bold red"))
         for line in rest:
             self._aside.print(Text(visible(line)))
+        if (again := _again(error)) is not None:
+            self._aside.print(Text(again.in_language(self.language)))
 
     def record(self, values: Mapping[str, object], text: Message) -> None:
         """Print one result: its values as JSON, or a sentence."""
@@ -123,6 +127,16 @@ def problem(error: DevlibError, language: Language) -> dict[str, object]:
         "remedy": error.remedy.in_language(language) if error.remedy else "",
         "retry_after": error.retry_after,
     }
+
+
+def _again(error: DevlibError) -> Message | None:
+    """Return when to try again, where the error knows it and its remedy does not say it."""
+    if error.retry_after is None:
+        return None
+    said = {str(round(error.retry_after)), str(math.ceil(error.retry_after))}
+    if error.remedy is not None and said & set(re.findall(r"\d+", str(error.remedy))):
+        return None
+    return message("Try again in {seconds} s.", seconds=math.ceil(error.retry_after))
 
 
 def missing(value: object) -> bool:

@@ -105,7 +105,7 @@ def export(call: Call) -> None:
             waiting=_Waiting(call.out),
         )
     values = {
-        "file": str(report.path),
+        "file": str(report.path.resolve()),
         "rows": report.rows,
         "observed_at": f"{report.observed_at:%Y-%m-%dT%H:%M:%SZ}",
         "states": {state.value: count for state, count in report.states.items()},
@@ -195,7 +195,7 @@ def _recent_exports(found: Overview) -> pd.DataFrame:
 def _sentence(call: Call, report: ReportFile) -> Message:
     return message(
         "{file}: {rows} lines of {observed_at}, {counts}",
-        file=report.path,
+        file=report.path.resolve(),
         rows=report.rows,
         observed_at=f"{report.observed_at:%Y-%m-%dT%H:%M:%SZ}",
         counts=counts_text(report.states, call),
@@ -210,7 +210,7 @@ def _export_devices(call: Call) -> None:
         written = portal.export_devices(
             given.folder, given.customer, given.site, columns=columns, language=call.out.language
         )
-    values = {"file": str(written.path), "rows": written.rows}
+    values = {"file": str(written.path.resolve()), "rows": written.rows}
     call.out.record(values, message("{file}: {rows} devices", **values))
 
 

@@ -24,7 +24,8 @@ def main() -> int:
     given = _arguments()
     language = choose_language(given.language) if given.language else load_settings().language
     try:
-        home = _own_home(language)
+        own = "demo-home-kamailio" if given.network == "kamailio" else "demo-home"
+        home = _own_home(language, own)
         stage = Stage(home, language, started)
         report = (
             show_real_phones(stage, given.phones)
@@ -49,13 +50,13 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _own_home(language: Language) -> Path:
+def _own_home(language: Language, default: str = "demo-home") -> Path:
     """Return an empty home folder of the demonstration; nothing is ever deleted.
 
     An earlier demonstration may hold somebody's work by now, so its folder is moved aside; a folder that the
     demonstration did not make is not touched at all.
     """
-    home = Path(os.environ.get("DEVLIB_HOME") or "demo-home").resolve()
+    home = Path(os.environ.get("DEVLIB_HOME") or default).resolve()
     if (home / _MARK).exists():
         aside = home.with_name(f"{home.name}-before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
         home.rename(aside)

@@ -64,6 +64,12 @@ def show_real_phones(stage: Stage, phones: int) -> ReportFile:
         ExportFailed: the states are not exactly those that the phones' behaviour gives.
     """
     clock = SystemClock()
+    report = _show(stage, phones, clock)
+    stage.say(message("Kamailio has stopped; what was collected stays, but nothing more can be asked of it."))
+    return report
+
+
+def _show(stage: Stage, phones: int, clock: Clock) -> ReportFile:
     with running_registrar(stage.home / "kamailio", contacts=max(phones * 2, 1_000)) as registrar:
         stage.say(message("A real Kamailio runs on 127.0.0.1, SIP port {port}.", port=registrar.sip_port))
         _write_settings(stage, registrar)

@@ -13,7 +13,7 @@ from devlib.storage import Inventory
 Tell = Callable[[int, int], None]
 
 HISTORY = timedelta(days=30)
-_RECENT = timedelta(days=5)
+_RECENT = timedelta(days=3)
 
 
 def seed_fleet(inventory: Inventory, catalogue: Catalogue, lines: int, seed: int = 1) -> int:
@@ -44,7 +44,7 @@ def seed_fleet(inventory: Inventory, catalogue: Catalogue, lines: int, seed: int
 
 
 def history_moments(now: datetime) -> list[datetime]:
-    """Return when the history is observed: every six hours, and every hour in the last five days."""
+    """Return when the history is observed: every six hours, and every hour in the last three days."""
     hour = now.replace(minute=0, second=0, microsecond=0)
     hours = range(int(HISTORY / timedelta(hours=1)), 0, -1)
     recent = int(_RECENT / timedelta(hours=1))

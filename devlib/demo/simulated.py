@@ -39,6 +39,9 @@ def show_simulated_fleet(stage: Stage, lines: int) -> ReportFile:
 
 
 def _draw(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        end = "\n" if done == total else ""
-        print(f"\r    {done}/{total}", end=end, file=sys.stderr, flush=True)  # noqa: T201 - a door
+    if not sys.stderr.isatty():
+        if done % (total // 5) == 0:
+            print(f"    {done}/{total}", flush=True)  # noqa: T201 - a door
+        return
+    end = "\n" if done == total else ""
+    print(f"\r    {done}/{total}", end=end, file=sys.stderr, flush=True)  # noqa: T201 - a door

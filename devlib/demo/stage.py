@@ -50,7 +50,13 @@ class Stage:
         by_file = {state.value: count for state, count in report.states.items() if count}
         if by_sql != by_file:
             raise ExportFailed(message("The report says {file}, SQL says {sql}.", file=by_file, sql=by_sql))
-        self.say(message("Report and SQL agree: {counts}", counts=self.counts(report)))
+        self.say(
+            message(
+                "All sites of {customer}: report and SQL agree: {counts}",
+                customer=customer,
+                counts=self.counts(report),
+            )
+        )
         return report
 
     def counts(self, report: ReportFile) -> str:

@@ -71,8 +71,8 @@ def _run(coordinator: Coordinator, request: ExportRequest, collect: Collect, gra
             message("No line could be asked: {reason}", reason=collection.failures[0].reason),
             where=collection.failures[0].network,
             remedy=message(
-                "Check the network with `devlib doctor`; the last known states are in "
-                "`devlib export --from-snapshot`."
+                "Check the network with `devlib doctor`. The last known states stand in the columns "
+                "state_before and state_known_at: devlib export --from-snapshot --columns all"
             ),
         )
     if collection.failures:

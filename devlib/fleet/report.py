@@ -98,7 +98,9 @@ class ImportReport:
         found += [
             message("Row {row}: {problem}", row=each.row, problem=each.message) for each in self.problems
         ]
-        if sum(self.codes.values()) > len(self.problems):
+        # A notice (the device is there already) is counted, but it is no problem to show.
+        problems = sum(n for code, n in self.codes.items() if code.severity is not Severity.NOTICE)
+        if problems > len(self.problems):
             found.append(message("Only the first {shown} problems are shown.", shown=len(self.problems)))
         if self.result is not None:
             found.append(message("One result row for each row: {path}", path=self.result))

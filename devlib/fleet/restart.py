@@ -79,7 +79,7 @@ def restart_device(
     Returns:
         The outcome; a device that cannot be restarted is an outcome, not an error.
     """
-    served = networks.for_customer(device.customer)
+    served = networks.for_customer(device.provider, device.customer)
     if served is None or not device.lines:
         return Restart(device, RestartResult.NOT_REGISTERED, reason=message("No line of it is assigned."))
     kind = catalogue.find(device.device_type)

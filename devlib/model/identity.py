@@ -39,6 +39,14 @@ class Scope:
         """Return whether the site is in the scope."""
         return self.covers_customer(provider, customer) and (self.sites is None or site in self.sites)
 
+    def lies_within(self, outer: "Scope") -> bool:
+        """Return whether everything of this scope is in the `outer` one too, by the names that both give."""
+        return (
+            outer.provider in (None, self.provider)
+            and outer.customer in (None, self.customer)
+            and (outer.sites is None or (self.sites is not None and self.sites <= outer.sites))
+        )
+
     def narrowed(self, customer: str | None = None, site: str | None = None) -> "Scope":
         """Return the part of this scope that lies in one customer and, if given, one of its sites.
 

@@ -1,11 +1,11 @@
 """What each role may do, and the border at which every act is authorised and audited."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
-from devlib.errors import DevlibError, NotAllowed
+from devlib.errors import DevlibError, ExportFailed, NotAllowed
 from devlib.language import message
 from devlib.model import Identity, Role
 from devlib.storage import Inventory
@@ -41,11 +41,31 @@ ROLE_ACTS: dict[Role, frozenset[Act]] = {
 }
 
 
+def may_stand_for(one: Identity, other: Identity) -> bool:
+    """Return whether `one` may do everything that `other` may: its acts, in its scope."""
+    return ROLE_ACTS[other.role] <= ROLE_ACTS[one.role] and other.scope.lies_within(one.scope)
+
+
 @dataclass(slots=True)
 class Doing:
     """An act under way; what is noted here goes into the audit."""
 
     detail: str = ""
+
+    def note(self, text: str) -> None:
+        """Add to the detail."""
+        self.detail = f"{self.detail}; {text}" if self.detail else text
+
+    def fail(self, error: BaseException) -> str:
+        """Keep what ended the act, and return the outcome."""
+        name = type(error).__name__
+        self.note(f"{name}: {error.what}" if isinstance(error, DevlibError) else name)
+        # What the network or the disk said is left out of what people are told, not of the audit.
+        if isinstance(error, ExportFailed) and error.__cause__ is not None:
+            self.note(f"{type(error.__cause__).__name__}: {error.__cause__}")
+        if isinstance(error, KeyboardInterrupt):
+            return "stopped"
+        return "refused" if isinstance(error, NotAllowed) else "failed"
 
 
 class Gate:
@@ -54,11 +74,21 @@ class Gate:
     Args:
         inventory: holds the audit.
         identity: who acts.
+        read: gives the identity as it is stored now; `None` for one that is not from the store.
+        by: who acts in the identity's name, if not itself.
     """
 
-    def __init__(self, inventory: Inventory, identity: Identity) -> None:
+    def __init__(
+        self,
+        inventory: Inventory,
+        identity: Identity,
+        read: Callable[[], Identity] | None = None,
+        by: str = "",
+    ) -> None:
         self._inventory = inventory
         self.identity = identity
+        self._read = read
+        self._by = by
 
     @contextmanager
     def act(self, act: Act, target: str = "") -> Iterator[Doing]:
@@ -69,22 +99,28 @@ class Gate:
             target: on what: a MAC, a site, a file.
 
         Raises:
-            NotAllowed: the role does not cover the act.
+            NotAllowed: the role does not cover the act, or the identity is no longer stored.
         """
         doing = Doing()
-        outcome = "failed"
         try:
-            self._authorise(act)
+            self.authorise(act)
             yield doing
-            outcome = "done"
-        except DevlibError as error:
-            outcome = "refused" if isinstance(error, NotAllowed) else "failed"
-            doing.detail = doing.detail or f"{type(error).__name__}: {error.what}"
+        except BaseException as error:
+            outcome = doing.fail(error)
+            # A failing audit must not hide why the act failed.
+            with suppress(Exception):
+                self.record(act, target, outcome, doing.detail)
             raise
-        finally:
-            self._audit(act, target, outcome, doing.detail)
+        self.record(act, target, "done", doing.detail)
 
-    def _authorise(self, act: Act) -> None:
+    def authorise(self, act: Act) -> None:
+        """Read the identity again, and check that its role covers `act`.
+
+        Raises:
+            NotAllowed: it does not, or the identity is no longer stored.
+        """
+        if self._read is not None:
+            self.identity = self._read()
         if act not in ROLE_ACTS[self.identity.role]:
             raise NotAllowed(
                 message(
@@ -96,10 +132,12 @@ class Gate:
                 remedy=message("Ask the service provider for a role that covers it."),
             )
 
-    def _audit(self, act: Act, target: str, outcome: str, detail: str) -> None:
+    def record(self, act: Act, target: str, outcome: str, detail: str = "") -> None:
+        """Write one entry into the audit."""
+        principal = self.identity.principal
         with self._inventory.write() as writer:
             writer.audit(
-                principal=self.identity.principal,
+                principal=f"{principal} (by {self._by})" if self._by else principal,
                 role=self.identity.role.value,
                 session=self.identity.session_key,
                 act=act.value,

@@ -1,9 +1,11 @@
 """The acts that change the fleet: add, remove, assign, release, import, templates, reboot."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from devlib.errors import StorageUnavailable, UsageError
 from devlib.fleet import (
     ImportMode,
     ImportReport,
@@ -16,8 +18,9 @@ from devlib.fleet import (
     restart_device,
     write_templates,
 )
+from devlib.language import message
 from devlib.model import Device, Line, Mac
-from devlib.portal.acts import Act
+from devlib.portal.acts import Act, Doing
 from devlib.portal.desk import Desk
 from devlib.storage import NewLine
 
@@ -56,7 +59,7 @@ class Changing(Desk):
             UsageError: a rule is broken; the text names every one.
             Conflict: the MAC exists already.
         """
-        with self._gate.act(Act.ADD, str(mac)):
+        with self._change(Act.ADD, str(mac)) as doing:
             place = self._place(customer, site)
             added = add_device(
                 self._services.inventory,
@@ -71,15 +74,15 @@ class Changing(Desk):
                 base_station_id=base_station_id,
                 chain_id=chain_id,
             )
-            self._changed(added)
+            self._changed(doing, added.provider, added.customer)
             return added
 
     def remove(self, mac: str | Mac) -> Device:
         """Remove one device with its lines; return what it was."""
-        with self._gate.act(Act.REMOVE, str(mac)):
+        with self._change(Act.REMOVE, str(mac)) as doing:
             device = self._device(mac)
             remove_device(self._services.inventory, self.identity.scope, device.mac)
-            self._changed(device)
+            self._changed(doing, device.provider, device.customer)
             return device
 
     def assign(self, mac: str | Mac, line: NewLine) -> Line:
@@ -95,19 +98,19 @@ class Changing(Desk):
         Raises:
             Conflict: the port or the line port is taken, or the device has no free line.
         """
-        with self._gate.act(Act.ASSIGN, f"{mac} {line.line_port}"):
+        with self._change(Act.ASSIGN, f"{mac} {line.line_port}") as doing:
             device = self._device(mac)
             services = self._services
             found = assign_line(services.inventory, services.catalogue, self.identity.scope, device.mac, line)
-            self._changed(device)
+            self._changed(doing, device.provider, device.customer)
             return found
 
     def release(self, mac: str | Mac, port: int) -> Line:
         """Release a line, so that its port is free again; return what it was."""
-        with self._gate.act(Act.RELEASE, f"{mac} port {port}"):
+        with self._change(Act.RELEASE, f"{mac} port {port}") as doing:
             device = self._device(mac)
             found = release_line(self._services.inventory, self.identity.scope, device.mac, port)
-            self._changed(device)
+            self._changed(doing, device.provider, device.customer)
             return found
 
     def import_devices(
@@ -133,25 +136,31 @@ class Changing(Desk):
 
         Raises:
             FileUnreadable: it is no such file; says why.
+            UsageError: the result file is the source, or cannot be written.
         """
         name = source.name if isinstance(source, Path) else "upload"
-        with self._gate.act(Act.IMPORT, name) as doing:
+        checked = mode is ImportMode.CHECK
+        with self._gate.act(Act.IMPORT, name) if checked else self._change(Act.IMPORT, name) as doing:
+            _refuse_overwriting(source, result)
             place = self._place(customer)
             services = self._services
-            report = import_devices(
-                services.inventory,
-                services.catalogue,
-                place.scope,
-                place.customer.name,
-                source,
-                mode=mode,
-                result=result,
-                language=services.settings.language,
-                progress=progress,
-            )
-            doing.detail = f"{mode.value}: {dict(report.outcomes)}"
-            if mode is not ImportMode.CHECK:
-                services.coordinator.invalidate(place.customer.provider, place.customer.name)
+            try:
+                report = import_devices(
+                    services.inventory,
+                    services.catalogue,
+                    place.scope,
+                    place.customer.name,
+                    source,
+                    mode=mode,
+                    result=result,
+                    language=services.settings.language,
+                    progress=progress,
+                )
+                doing.note(f"{mode.value}: {dict(report.outcomes)}")
+            finally:
+                # Also after an error: the devices may be in, and only the result file not written.
+                if not checked:
+                    self._changed(doing, place.customer.provider, place.customer.name)
             return report
 
     def template(self, folder: Path, customer: str | None = None) -> list[Path]:
@@ -180,6 +189,35 @@ class Changing(Desk):
             doing.detail = outcome.result.value
             return outcome
 
-    def _changed(self, device: Device) -> None:
-        # Rows that were collected before the change must not answer an export after it.
-        self._services.coordinator.invalidate(device.provider, device.customer)
+    @contextmanager
+    def _change(self, act: Act, target: str) -> Iterator[Doing]:
+        with self._gate.act(act, target) as doing:
+            # Opened before the change: where it cannot be, nothing has happened yet.
+            self._services.open_coordinator()
+            yield doing
+
+    def _changed(self, doing: Doing, provider: str, customer: str) -> None:
+        """Make rows that were collected before the change answer no export after it.
+
+        The change is done and stays: where the export queue does not answer, that is a warning.
+        """
+        try:
+            self._services.coordinator.invalidate(provider, customer)
+        except StorageUnavailable as error:
+            doing.note(f"not invalidated: {error.what}")
+            self.warnings.append(
+                message(
+                    "This is done, but the export queue does not answer: for {seconds} s, exports may show "
+                    "the time before.",
+                    seconds=round(self._services.settings.export.cache_ttl),
+                )
+            )
+
+
+def _refuse_overwriting(source: Path | BinaryIO, result: Path | None) -> None:
+    if result is not None and isinstance(source, Path) and source.resolve() == result.resolve():
+        raise UsageError(
+            message("The result file is the file that is imported."),
+            where=str(result),
+            remedy=message("Give the result another name: the file would be overwritten."),
+        )

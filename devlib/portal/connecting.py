@@ -5,14 +5,13 @@ from typing import Self
 
 from devlib.clock import Clock, SystemClock
 from devlib.config import Settings, load_settings
-from devlib.errors import NotAllowed
-from devlib.language import message
-from devlib.model import Identity, Role
+from devlib.model import Identity
 from devlib.portal.changing import Changing
 from devlib.portal.looking import Looking
 from devlib.portal.organising import Organising
 from devlib.portal.reporting import Reporting
 from devlib.portal.services import Services, open_services
+from devlib.portal.signing_in import SignIn
 
 
 class Portal(Looking, Changing, Reporting, Organising):
@@ -49,9 +48,10 @@ def connect(
     """Return a portal on this machine's inventory, lake and networks.
 
     Args:
-        identity: for whom; by default the account of the operating system, which owns the home folder and so
-            may do everything, unless an identity of that name is stored.
-        principal: name of a stored identity to act as.
+        identity: for whom, taken as it is. By default the account of the operating system, by the identity
+            of that name in the store, which is read again at every act; where none is stored, the account may
+            do everything if home folder and database are its own files, and nothing elsewhere.
+        principal: name of a stored identity to act as; its role and scope must lie within the account's own.
         settings: by default those of `devlib.toml` and the environment.
         clock: by default the system's.
 
@@ -59,28 +59,18 @@ def connect(
         The portal.
 
     Raises:
-        NotAllowed: no identity called `principal` is stored.
+        NotAllowed: no identity called `principal`, or none for this account, is stored; or the account may
+            not act as `principal`.
         ConfigurationError: the settings are wrong.
         StorageUnavailable: the database cannot be opened.
     """
     chosen = settings or load_settings()
     services = open_services(chosen, clock or SystemClock())
     try:
-        return Portal(identity or _identity(services, principal), services)
+        if identity is not None:
+            return Portal(identity, services)
+        signed_in = SignIn(services, principal)
+        return Portal(signed_in.read(), services, signed_in)
     except BaseException:
         services.close()
         raise
-
-
-def _identity(services: Services, principal: str | None) -> Identity:
-    name = principal or services.settings.account
-    with services.inventory.read() as reader:
-        stored = reader.identity(name)
-    if stored is not None:
-        return stored
-    if principal is not None:
-        raise NotAllowed(
-            message("No identity called {name} is stored.", name=principal[:80]),
-            remedy=message("An operator stores one: devlib identity {name} --role …", name=principal[:80]),
-        )
-    return Identity(name, Role.SERVICE_PROVIDER)

@@ -1,12 +1,15 @@
 """What every part of the portal shares: the identity, the services, the gate, and finding things in scope."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
-from devlib.errors import NotFound, UsageError
-from devlib.language import message
+from devlib.errors import NotAllowed, NotFound, UsageError
+from devlib.language import Message, message
 from devlib.model import Customer, Device, Identity, Mac, Scope, Site
 from devlib.portal.acts import Gate
 from devlib.portal.services import Services
+from devlib.portal.signing_in import SignIn
+from devlib.storage import LineFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +29,27 @@ class Place:
 class Desk:
     """Base of the portal's parts.
 
+    Attributes:
+        warnings: what people should know of acts that were done all the same.
+
     Args:
         identity: who acts.
         services: with what.
+        signed_in: reads the identity again before each act; without it, the identity stays as it is given.
     """
 
-    def __init__(self, identity: Identity, services: Services) -> None:
-        self.identity = identity
+    def __init__(self, identity: Identity, services: Services, signed_in: SignIn | None = None) -> None:
         self._services = services
-        self._gate = Gate(services.inventory, identity)
+        self.warnings: list[Message] = []
+        if signed_in is None:
+            self._gate = Gate(services.inventory, identity)
+        else:
+            self._gate = Gate(services.inventory, identity, signed_in.read, signed_in.by)
+
+    @property
+    def identity(self) -> Identity:
+        """Who acts, as last read."""
+        return self._gate.identity
 
     def _place(self, customer: str | None, site: str | None = None) -> Place:
         """Return the customer and site that the names mean in the identity's scope.
@@ -64,11 +79,11 @@ class Desk:
 
     @staticmethod
     def _customer(seen: list[Customer], name: str | None) -> Customer:
-        wanted = None if name is None else name.strip().casefold()
-        fitting = [each for each in seen if wanted in (None, each.name.casefold())]
+        """Return the one that `name` means: as it is written, as Provider/Customer, or but for case."""
+        fitting = seen if name is None else _fitting(seen, name.strip())
         if len(fitting) == 1:
             return fitting[0]
-        known = ", ".join(sorted({each.name for each in seen})[:20])
+        known = ", ".join(sorted(_names(seen))[:20])
         if not fitting:
             raise NotFound(
                 message("There is no customer {name} here.", name=(name or "")[:80])
@@ -81,6 +96,15 @@ class Desk:
             remedy=message("Customers that you may see: {known}", known=known),
         )
 
+    def _known_types(self, line_filter: LineFilter) -> LineFilter:
+        """Return the filter with the types' own names.
+
+        Raises:
+            NotFound: the catalogue has no such type.
+        """
+        get = self._services.catalogue.get
+        return replace(line_filter, device_types=tuple(get(each).name for each in line_filter.device_types))
+
     def _device(self, mac: str | Mac) -> Device:
         """Return a device of the scope, with its lines.
 
@@ -91,3 +115,34 @@ class Desk:
         address = mac if isinstance(mac, Mac) else Mac.parse(mac)
         with self._services.inventory.read() as reader:
             return reader.device(self.identity.scope, address)
+
+
+def outside() -> NotAllowed:
+    """Return the error for what the identity may see, or knows of, but may not change."""
+    return NotAllowed(
+        message("This reaches beyond your scope."),
+        remedy=message("Ask someone whose scope covers it."),
+    )
+
+
+def _label(customer: Customer) -> str:
+    return f"{customer.provider}/{customer.name}"
+
+
+def _fitting(seen: list[Customer], name: str) -> list[Customer]:
+    folded = name.casefold()
+    for fits in (
+        lambda each: each.name == name,
+        lambda each: _label(each) == name,
+        lambda each: each.name.casefold() == folded,
+        lambda each: _label(each).casefold() == folded,
+    ):
+        if found := [each for each in seen if fits(each)]:
+            return found
+    return []
+
+
+def _names(seen: list[Customer]) -> list[str]:
+    """Return the names to choose from, with the service provider where a name alone does not tell."""
+    count = Counter(each.name.casefold() for each in seen)
+    return [_label(each) if count[each.name.casefold()] > 1 else each.name for each in seen]

@@ -118,9 +118,10 @@ class Looking(Desk):
         """
         with self._gate.act(Act.SEE, f"line states {customer or '*'} / {site or '*'}"):
             scope = self._scope(customer, site)
+            chosen = self._known_types(line_filter or LineFilter())
             lake = self._services.lake
             limits = self._services.settings.query
-            rows = choose_lines(lake, lake.current(scope), scope, line_filter or LineFilter(), limits)
+            rows = choose_lines(lake, lake.current(scope), scope, chosen, limits)
             with lake.connection(rows.inputs) as cursor:
                 table: Any = cursor.sql(f"SELECT * FROM {rows.sql}").to_arrow_table()  # noqa: S608
             return to_frame(table.select(list(OBSERVATIONS.names)))

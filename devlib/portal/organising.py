@@ -1,13 +1,15 @@
 """The acts that arrange the house: providers, customers, sites, approved types, identities, audit."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from devlib.errors import NotAllowed
+from devlib.errors import NotFound, UsageError
 from devlib.language import message
 from devlib.model import Customer, Identity, Provider, Scope, Site
-from devlib.portal.acts import ROLE_ACTS, Act
-from devlib.portal.desk import Desk
-from devlib.storage import AuditEntry
+from devlib.portal.acts import Act, may_stand_for
+from devlib.portal.desk import Desk, outside
+from devlib.portal.signing_in import known_identity
+from devlib.storage import AuditEntry, Reader
 
 
 class Organising(Desk):
@@ -17,24 +19,23 @@ class Organising(Desk):
         """Add a service provider; only an identity that may see all providers can."""
         with self._gate.act(Act.ORGANISE, f"provider {name}"):
             if self.identity.scope != Scope():
-                raise _outside()
+                raise outside()
             with self._services.inventory.write() as writer:
                 return writer.add_provider(name)
 
     def switch_export(self, provider: str, *, allowed: bool) -> None:
         """Enable or disable the line-state report of a service provider (article: Party Manager)."""
         with self._gate.act(Act.SWITCH_EXPORT, f"{provider} {'on' if allowed else 'off'}"):
-            if self.identity.scope.provider not in (None, provider):
-                raise _outside()
+            if not Scope(provider).lies_within(self.identity.scope):
+                raise outside()
             with self._services.inventory.write() as writer:
                 writer.set_line_state_export(provider, enabled=allowed)
 
     def add_customer(self, name: str, provider: str) -> Customer:
         """Add a customer of a service provider."""
         with self._gate.act(Act.ORGANISE, f"customer {name}"):
-            scope = self.identity.scope
-            if scope.provider not in (None, provider) or scope.customer is not None:
-                raise _outside()
+            if not Scope(provider).lies_within(self.identity.scope):
+                raise outside()
             with self._services.inventory.write() as writer:
                 return writer.add_customer(provider, name)
 
@@ -49,7 +50,7 @@ class Organising(Desk):
         with self._gate.act(Act.ORGANISE, f"site {name}"):
             place = self._place(customer)
             if self.identity.scope.sites is not None:
-                raise _outside()
+                raise outside()
             types = self._type_names(approve)
             with self._services.inventory.write() as writer:
                 return writer.add_site(place.scope, place.customer.name, name, types)
@@ -58,43 +59,70 @@ class Organising(Desk):
         """Approve more device types for a site."""
         with self._gate.act(Act.ORGANISE, f"approve {site}"):
             place = self._place(customer, site)
-            types = self._type_names(approve)
+            wanted = tuple(approve)
+            if not wanted:
+                raise UsageError(
+                    message("No device type is named."),
+                    remedy=message("Name the types to approve; see them with `devlib types`."),
+                )
+            types = self._type_names(wanted)
             with self._services.inventory.write() as writer:
                 writer.approve_types(place.scope, place.customer.name, site, types)
 
     def put_identity(self, identity: Identity) -> None:
-        """Store an identity; its role and scope must lie within one's own."""
+        """Store an identity; its role and scope must lie within one's own.
+
+        Args:
+            identity: the names of its scope are taken as people write them; a customer's service provider
+                may be left out where only one has such a customer.
+
+        Raises:
+            NotAllowed: it reaches beyond one's own, or the identity of that name that it would replace does.
+            NotFound: there is no such service provider, customer or site.
+            UsageError: several service providers have a customer of that name.
+        """
         with self._gate.act(Act.ORGANISE, f"identity {identity.principal}"):
-            stronger = not ROLE_ACTS[identity.role] <= ROLE_ACTS[self.identity.role]
-            if stronger or not _within(identity.scope, self.identity.scope):
-                raise _outside()
+            own = self.identity
+            given = identity.scope
+            if given.provider is None and given.customer is not None:
+                given = replace(given, provider=own.scope.provider)
+            if not may_stand_for(own, replace(identity, scope=given)):
+                raise outside()
             with self._services.inventory.write() as writer:
-                writer.put_identity(identity)
+                stored = known_identity(writer, self._services.settings, identity.principal)
+                wanted = replace(identity, scope=self._resolved(writer, given))
+                if not may_stand_for(own, wanted) or (stored is not None and not may_stand_for(own, stored)):
+                    raise outside()
+                writer.put_identity(wanted)
+
+    def _resolved(self, reader: Reader, given: Scope) -> Scope:
+        """Return the scope with the names as the inventory has them, and a customer with its provider."""
+        if given == Scope():
+            return given
+        own = self.identity.scope
+        seen = reader.customers(own if given.provider is None else replace(own, provider=given.provider))
+        if given.customer is None:
+            if not any(each.name == given.provider for each in reader.providers(own)):
+                raise NotFound(
+                    message("There is no service provider {name}.", name=(given.provider or "")[:80])
+                )
+            return given
+        customer = self._customer(seen, given.customer)
+        scope = Scope(customer.provider, customer.name)
+        if given.sites is None:
+            return scope
+        names = frozenset(reader.site(scope, customer.name, each).name for each in given.sites)
+        return replace(scope, sites=names)
 
     def audit(self, limit: int = 100) -> Sequence[AuditEntry]:
         """Return the newest audit entries, newest first."""
         with self._gate.act(Act.SEE_AUDIT, f"last {limit}"):
             # An entry does not say whose customer it was about, so only who sees everything may read them.
             if self.identity.scope != Scope():
-                raise _outside()
+                raise outside()
             with self._services.inventory.read() as reader:
                 return reader.audit_entries(limit=limit)
 
     def _type_names(self, wanted: Iterable[str]) -> tuple[str, ...]:
         names = [self._services.catalogue.get(name).name for name in wanted]
         return tuple(names) or tuple(kind.name for kind in self._services.catalogue.types)
-
-
-def _within(inner: Scope, outer: Scope) -> bool:
-    return (
-        outer.provider in (None, inner.provider)
-        and outer.customer in (None, inner.customer)
-        and (outer.sites is None or (inner.sites is not None and inner.sites <= outer.sites))
-    )
-
-
-def _outside() -> NotAllowed:
-    return NotAllowed(
-        message("This reaches beyond your scope."),
-        remedy=message("Ask someone whose scope covers it."),
-    )

@@ -1,12 +1,14 @@
 """Collecting and reports: the acts that ask whole sites or write files for people."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from devlib.analytics import device_list
 from devlib.collect import Collection, Progress, keep_collecting
-from devlib.errors import ExportSwitchedOff, NotFound, TryLater
+from devlib.errors import ExportSwitchedOff, NotAllowed, NotFound, TryLater
 from devlib.export import (
     DeviceListFile,
     ExportKey,
@@ -24,7 +26,7 @@ from devlib.export import (
 from devlib.language import Language, message
 from devlib.model import Customer, Scope
 from devlib.portal.acts import Act
-from devlib.portal.desk import Desk, Place
+from devlib.portal.desk import Desk, Place, outside
 from devlib.storage import DeviceFilter
 
 
@@ -50,7 +52,7 @@ class Reporting(Desk):
         """
         with self._gate.act(Act.COLLECT, f"{customer or '*'} / {site or '*'}") as doing:
             collection = self._services.collector.collect(self._collected_scope(customer, site), progress)
-            doing.detail = f"snapshot {collection.snapshot.id}, {collection.snapshot.rows} lines"
+            doing.detail = _ended(collection)[1]
             return collection
 
     def keep_collecting(
@@ -60,19 +62,35 @@ class Reporting(Desk):
         customer: str | None = None,
         site: str | None = None,
     ) -> None:
-        """Collect again and again until `tell` returns false; audited once, at its end.
+        """Collect again and again until `tell` returns false; beginning, each one and end are audited.
 
         Args:
             every: distance between two starts.
             tell: is given each collection, or the passing error that stood in its place.
             customer: only this one's lines.
             site: only this site's.
+
+        Raises:
+            NotAllowed: role or scope of the identity changed meanwhile.
         """
-        with self._gate.act(Act.COLLECT, f"{customer or '*'} / {site or '*'} every {every}"):
+        target = f"{customer or '*'} / {site or '*'} every {every}"
+        with self._gate.act(Act.COLLECT, target) as doing:
             scope = self._collected_scope(customer, site)
+            self._gate.record(Act.COLLECT, target, "started")
+
+            def note(result: Collection | TryLater) -> bool:
+                # A store that is away for a while must not end the collector.
+                with suppress(TryLater):
+                    self._gate.record(Act.COLLECT, target, *_ended(result))
+                goes_on = tell(result)
+                with suppress(TryLater):
+                    self._require_same(scope, customer, site)
+                return goes_on
+
             # A collector that was killed may have left a file that no manifest row names.
             self._services.lake.sweep()
-            keep_collecting(self._services.collector, scope, every, self._services.clock, tell)
+            keep_collecting(self._services.collector, scope, every, self._services.clock, note)
+            doing.detail = "stopped"
 
     def export_line_states(
         self,
@@ -106,6 +124,7 @@ class Reporting(Desk):
         """
         target = f"{request.customer} / {request.site or '*'}"
         with self._gate.act(Act.EXPORT, target) as doing:
+            request = replace(request, line_filter=self._known_types(request.line_filter))
             place = self._authorised(request)
             services = self._services
             if from_snapshot:
@@ -121,6 +140,7 @@ class Reporting(Desk):
             return report
 
     def _authorised(self, request: ReportRequest) -> Place:
+        self._gate.authorise(Act.EXPORT)
         place = self._place(request.customer, request.site)
         self._require_switch(place.customer)
         return place
@@ -149,7 +169,7 @@ class Reporting(Desk):
             self.identity,
             ExportKey(customer.provider, customer.name, place.site),
             idempotency=idempotency,
-            payload=request.line_filter.mark,
+            payload=request.mark,
         )
         return obtain_rows(
             self._services.coordinator,
@@ -185,11 +205,24 @@ class Reporting(Desk):
             force: also where the holder showed a sign of life lately.
 
         Raises:
-            NotFound: no export of that number is running.
+            NotFound: no export of that number is running in the scope.
+            NotAllowed: it is for more sites than those of the scope.
             Conflict: the holder lives.
         """
         with self._gate.act(Act.RELEASE_EXPORT, ticket):
-            self._services.coordinator.release(ticket, force=force)
+            coordinator = self._services.coordinator
+            key = next((each.key for each in coordinator.overview(0).running if each.ticket == ticket), None)
+            if key is None or not self._may_see(key):
+                # The same as the coordinator's own answer: an export elsewhere is not there.
+                raise NotFound(
+                    message("No export with this number is running."),
+                    where=ticket,
+                    remedy=message("Take the number from `devlib exports`."),
+                )
+            sites = None if key.site is None else frozenset({key.site})
+            if not Scope(key.provider, key.customer, sites).lies_within(self.identity.scope):
+                raise outside()
+            coordinator.release(ticket, force=force)
 
     def _may_see(self, key: ExportKey) -> bool:
         scope = self.identity.scope
@@ -247,10 +280,27 @@ class Reporting(Desk):
                 ),
             )
 
+    def _require_same(self, scope: Scope, customer: str | None, site: str | None) -> None:
+        self._gate.authorise(Act.COLLECT)
+        if self._collected_scope(customer, site) != scope:
+            raise NotAllowed(
+                message("The scope of {principal} has changed.", principal=self.identity.principal),
+                remedy=message("Start collecting again."),
+            )
+
     def _collected_scope(self, customer: str | None, site: str | None) -> Scope:
         if customer is not None or site is not None:
             return self._place(customer, site).scope
         return self.identity.scope
+
+
+def _ended(result: Collection | TryLater) -> tuple[str, str]:
+    """Return outcome and detail of one collection, for the audit."""
+    if isinstance(result, TryLater):
+        return "failed", f"{type(result).__name__}: {result.what}"
+    # Why a network could not be asked is nowhere else: the snapshot only says that it was not.
+    reasons = [f"{each.lines} unknown ({each.network or '-'}: {each.reason})" for each in result.failures]
+    return "done", "; ".join([f"snapshot {result.snapshot.id}, {result.snapshot.rows} lines", *reasons])
 
 
 def _say_nothing(_: object) -> None:

@@ -25,6 +25,14 @@ class Services:
     @property
     def coordinator(self) -> Coordinator:
         """Where exports are entered; opened when it is first needed, since few acts need it."""
+        return self.open_coordinator()
+
+    def open_coordinator(self) -> Coordinator:
+        """Open the coordinator, if it is not open yet.
+
+        Raises:
+            StorageUnavailable: it cannot be opened.
+        """
         if not self.coordinators:
             folder = self.settings.home / "exports"
             policy = self.settings.export

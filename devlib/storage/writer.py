@@ -34,6 +34,8 @@ class Writer(LineKeeper, LedgerWriter, Reader):
         """
         name = _name(name)
         exists = message("There is a service provider {name} already.", name=visible(name))
+        if site_key(name) in {site_key(each) for each in self.connection.scalars(select(providers.c.name))}:
+            raise Conflict(exists)
         key = self._add(providers, {"name": name, "line_state_export": line_state_export}, exists)
         return Provider(key, name, line_state_export)
 
@@ -52,13 +54,18 @@ class Writer(LineKeeper, LedgerWriter, Reader):
 
         Raises:
             NotFound: there is no such service provider.
-            Conflict: it has a customer of that name.
+            Conflict: it has a customer of that name; case and white space do not tell names apart.
         """
-        key = self.connection.scalar(select(providers.c.id).where(providers.c.name == provider))
+        # The provider is held, so that on PostgreSQL nobody adds a customer of this name meanwhile.
+        found = select(providers.c.id).where(providers.c.name == provider).with_for_update()
+        key = self.connection.scalar(found)
         if key is None:
             raise _no_provider(provider)
         name = _name(name)
         exists = message("There is a customer {name} already.", name=visible(name))
+        theirs = self.connection.scalars(select(customers.c.name).where(customers.c.provider_id == key))
+        if site_key(name) in {site_key(each) for each in theirs}:
+            raise _taken(exists)
         return Customer(self._add(customers, {"provider_id": key, "name": name}, exists), name, provider)
 
     def add_site(self, scope: Scope, customer: str, name: str, device_types: Iterable[str] = ()) -> Site:
@@ -170,7 +177,7 @@ class Writer(LineKeeper, LedgerWriter, Reader):
                     self.connection.execute(insert(table).values(values).returning(table.c.id)).scalar_one()
                 )
         except IntegrityError:
-            raise Conflict(exists, remedy=message("Use that one, or choose another name.")) from None
+            raise _taken(exists) from None
 
     def _approve(self, site_id: int, device_types: tuple[str, ...]) -> None:
         if device_types:
@@ -223,6 +230,10 @@ def _name(text: str) -> str:
     if not name or not name.isprintable():
         raise UsageError(message("“{text}” cannot be a name.", text=visible(text)))
     return name
+
+
+def _taken(exists: Message) -> Conflict:
+    return Conflict(exists, remedy=message("Use that one, or choose another name."))
 
 
 def _no_provider(name: str) -> NotFound:

@@ -9,6 +9,9 @@ import pytest
 from portal_home import PROVIDER, home, mac_of
 
 from devlib.cli import COMMANDS, main
+from devlib.cli.output import Output
+from devlib.errors import StorageUnavailable
+from devlib.language import message
 
 __all__ = ["home"]
 
@@ -242,3 +245,82 @@ def test_a_closed_pipe_is_no_traceback(home):
         cwd=Path(__file__).parents[2],
     )
     assert "Traceback" not in ended.stderr
+
+
+def test_sites_of_an_identity_need_their_customer(run):
+    """`identity --site` without a customer is wrong usage, not a traceback."""
+    code, _, err = run("identity", "bob", "--role", "viewer", "--site", "Lyon")
+    assert code == 2
+    assert "--customer" in err
+
+
+def test_an_import_does_not_overwrite_its_source(run, tmp_path):
+    """`import f --result f` is wrong usage, and the file stays."""
+    path = tmp_path / "f.csv"
+    path.write_text("Site;Device Type;MAC Address\nNice;8851;001565000002\n")
+    assert run("import", path, "--customer", "Bakery", "--result", path)[0] == 2
+    assert "001565000002" in path.read_text()
+    assert json.loads(run("--json", "devices", "--search", "001565000002")[1]) == []
+
+
+def test_doctor_looks_at_exports_and_the_lake(run, home):
+    """An export folder or a lake that cannot be used is a FAIL with its name."""
+    assert "ok    exports" in run("doctor")[1]
+    (home.folder / "exports").rename(home.folder / "exports.away")
+    (home.folder / "exports").write_text("no folder")
+    (home.folder / "snapshots").rename(home.folder / "snapshots.away")
+    (home.folder / "snapshots").write_text("no folder")
+    code, out, _ = run("doctor")
+    assert code == 1
+    assert "FAIL  exports" in out
+    assert "FAIL  lake" in out
+
+
+def test_doctor_for_nobody_is_refused(run):
+    """An unknown identity is told so, not that the database is broken."""
+    code, out, err = run("--as", "nobody", "doctor")
+    assert code == 3
+    assert "nobody" in err
+    assert "FAIL" not in out
+
+
+def test_an_error_says_when_to_try_again(capsys):
+    """Seconds that the remedy does not name are printed; those that it names are not repeated."""
+    out = Output("en", as_json=False)
+    out.fail(StorageUnavailable(message("Away."), remedy=message("Wait."), retry_after=6.2))
+    assert "Try again in 7 s." in capsys.readouterr().err
+    remedy = message("Try again in {seconds} s.", seconds=6)
+    out.fail(StorageUnavailable(message("Away."), remedy=remedy, retry_after=6.2))
+    assert capsys.readouterr().err.count("Try again") == 1
+
+
+def test_a_collector_stops_in_order_at_sigterm(home):
+    """SIGTERM ends `collect --every` as Ctrl+C does: exit code 0, and the end is in the audit."""
+    command = [sys.executable, "-c", "import sys; from devlib.cli import main; sys.exit(main())"]
+    with subprocess.Popen(
+        [*command, "collect", "--every", "1h"],
+        env={"DEVLIB_HOME": str(home.folder), "PATH": "/usr/bin:/bin", "DEVLIB_LANGUAGE": "en"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
+    ) as running:  # fmt: skip
+        assert "Snapshot" in running.stdout.readline()
+        running.terminate()
+        out, err = running.communicate(timeout=30)
+    assert running.returncode == 0
+    assert "Traceback" not in err
+    assert "Stopped" in out
+    with home.services.inventory.read() as reader:
+        assert [each.outcome for each in reader.audit_entries(limit=3)] == ["stopped", "done", "started"]
+
+
+def test_simulated_states_are_named_as_such(run):
+    """What shows states of the simulator says so, beside the result."""
+    for words in (["collect"], ["status", mac_of(1)], ["sql", "SELECT 1 AS one"]):
+        _, out, err = run(*words)
+        assert "simulator" in err, words
+        assert "not from phones" not in out
+    assert "not from phones" not in run("devices")[2]
+
+
+def test_providers_differ_by_more_than_case(run):
+    """A second provider that differs only by capitals is refused."""
+    assert run("provider", PROVIDER.upper())[0] == 1
