@@ -6,13 +6,23 @@
 
 import os
 import pwd
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from devlib.errors import ConfigurationError
 from devlib.language import Language, choose_language, message
@@ -61,6 +71,9 @@ class SimulatorSettings(_Section):
 
     kind: Literal["simulator"] = "simulator"
     name: str = "simulator"
+    providers: tuple[str, ...] = Field(
+        (), description="Service providers whose customers it serves; empty: all."
+    )
     customers: tuple[str, ...] = Field((), description="Customers it serves; empty: all.")
     seed: int = 1
     registrars: int = Field(4, ge=1, description="Registrars behind it; each can be unreachable alone.")
@@ -71,6 +84,9 @@ class KamailioSettings(_Section):
 
     kind: Literal["kamailio"]
     name: str
+    providers: tuple[str, ...] = Field(
+        (), description="Service providers whose customers it serves; empty: all."
+    )
     customers: tuple[str, ...] = Field((), description="Customers it serves; empty: all.")
     rpc_url: str = Field(
         pattern=r"^https?://",
@@ -80,8 +96,24 @@ class KamailioSettings(_Section):
     rpc_password: SecretStr | None = None
     connections: int = Field(8, ge=1, le=64, description="Keep-alive connections.")
     seconds: Seconds = Field(5.0, description="Time limit of one request.")
+    lookup_seconds: Seconds = Field(
+        60.0, description="Time limit of one lookup of up to 2000 lines; the rest is `unknown`."
+    )
     table: str = Field("location", pattern=r"^\w+$", description="Name of the usrloc table.")
     expiry_sweep: Seconds = Field(60.0, description="Its usrloc `timer_interval`.")
+
+    @field_validator("rpc_url")
+    @classmethod
+    def _leads_somewhere(cls, url: str) -> str:
+        # The address stays out of the text: it may hold a password.
+        if any(not sign.isprintable() or sign.isspace() for sign in url):
+            raise ValueError("a URL has no spaces")
+        parts = urlsplit(url)
+        if not parts.hostname:
+            raise ValueError("a URL needs a host")
+        if parts.port == 0:  # what is no number, or too large, raises by itself
+            raise ValueError("Port out of range 1-65535")
+        return url
 
 
 NetworkSettings = Annotated[SimulatorSettings | KamailioSettings, Field(discriminator="kind")]
@@ -106,6 +138,13 @@ class Settings(_Section):
         description="Asked in this order: the first that serves a line's customer answers for it.",
     )
 
+    @field_validator("lake")
+    @classmethod
+    def _lake_is_a_folder(cls, lake: str) -> str:
+        if re.match(r"[A-Za-z][A-Za-z0-9+.\-]*://", lake):
+            raise ValueError("the lake must be a folder of this machine; object storage is not supported")
+        return lake
+
     @model_validator(mode="after")
     def _names_are_distinct(self) -> "Settings":
         names = [network.name for network in self.networks]
@@ -120,8 +159,8 @@ class Settings(_Section):
 
     @property
     def lake_folder(self) -> Path:
-        """The folder of snapshot files; by default `snapshots` in the home folder."""
-        return Path(self.lake) if self.lake else self.home / "snapshots"
+        """The folder of snapshot files; by default `snapshots`. A relative one lies in the home folder."""
+        return self.home / Path(self.lake or "snapshots").expanduser()
 
     @property
     def device_types_file(self) -> Path:

@@ -16,9 +16,11 @@ from devlib.model import (
     Table,
 )
 from devlib.storage import (
+    Collected,
     DeviceFilter,
     Inventory,
     Lake,
+    Newest,
     Source,
     arrow_schema,
     observations,
@@ -33,7 +35,7 @@ SNAPSHOTS = Table(
         Column("provider", ColumnType.TEXT, "Service Provider", "Fournisseur de service", "Empty for all."),
         Column("customer", ColumnType.TEXT, "Customer", "Client", "Empty for all."),
         Column("site", ColumnType.TEXT, "Site", "Site", "Empty for all."),
-        Column("rows", ColumnType.INTEGER, "Rows", "Lignes", "Lines in it."),
+        Column("rows", ColumnType.INTEGER, "Rows", "Lignes", "Lines in it; empty where others' are too."),
     ),
 )
 
@@ -56,7 +58,7 @@ def analyst_tables(inventory: Inventory, lake: Lake, catalogue: Catalogue, scope
         `line_states` (newest row of each line), `observations` (every row), `devices`, `sites`, `snapshots`.
     """
     return [
-        Source("line_states", lambda: observations(map(lake.path, lake.current(scope)), scope), newest=True),
+        Source("line_states", lambda: _newest(lake, scope)),
         Source("observations", lambda: observations(_all_files(inventory, lake, scope), scope)),
         Source("devices", lambda: device_table(inventory, catalogue, scope)),
         Source("sites", lambda: site_table(inventory, scope)),
@@ -64,9 +66,14 @@ def analyst_tables(inventory: Inventory, lake: Lake, catalogue: Catalogue, scope
     ]
 
 
+def _newest(lake: Lake, scope: Scope) -> Newest:
+    snapshots = lake.current(scope)
+    return Newest(observations(map(lake.path, snapshots), scope), snapshots)
+
+
 def _all_files(inventory: Inventory, lake: Lake, scope: Scope) -> list[Path]:
     with inventory.read() as reader:
-        return [lake.path(snapshot) for snapshot in reader.manifest(scope)]
+        return [lake.path(snapshot) for snapshot in lake.present(reader.manifest(scope))]
 
 
 def device_table(
@@ -96,7 +103,10 @@ def site_table(inventory: Inventory, scope: Scope) -> pa.Table:
 
 
 def snapshot_table(inventory: Inventory, scope: Scope) -> pa.Table:
-    """Return the manifest rows that touch the scope, newest first."""
+    """Return the manifest rows that touch the scope, newest first.
+
+    The count of a snapshot that reaches beyond the scope is left out: it tells of others' lines.
+    """
     with inventory.read() as reader:
         rows = [
             {
@@ -105,11 +115,19 @@ def snapshot_table(inventory: Inventory, scope: Scope) -> pa.Table:
                 "provider": each.collected.provider,
                 "customer": each.collected.customer,
                 "site": each.collected.site,
-                "rows": each.rows,
+                "rows": each.rows if _within(each.collected, scope) else None,
             }
             for each in reader.manifest(scope)
         ]
     return pa.Table.from_pylist(rows, arrow_schema(SNAPSHOTS))
+
+
+def _within(collected: Collected, scope: Scope) -> bool:
+    return (
+        scope.provider in (None, collected.provider)
+        and scope.customer in (None, collected.customer)
+        and (scope.sites is None or collected.site in scope.sites)
+    )
 
 
 def type_table(catalogue: Catalogue, only: Sequence[str] | None = None) -> pa.Table:

@@ -1,6 +1,7 @@
 """Ask networks, derive states, write one snapshot."""
 
-from devlib.collect.collection import Collection, Collector, Failure, Progress
+from devlib.collect.asking import Failure, Progress
+from devlib.collect.collection import Collection, Collector
 from devlib.collect.networks import Networks, Served, configured_networks
 from devlib.collect.rule import EXPIRY_SLACK, STATES_SQL, Evidence, Known, Verdict, judge, newest
 from devlib.collect.schedule import keep_collecting, parse_distance

@@ -16,15 +16,18 @@ class Served:
         name: of the network.
         customers: names of the customers; empty for all.
         open: gives a fresh connection; it is called inside a running event loop.
+        providers: names of the service providers; empty for all.
     """
 
     name: str
     customers: frozenset[str]
     open: Callable[[], Network]
+    providers: frozenset[str] = frozenset()
 
-    def serves(self, customer: str) -> bool:
-        """Return whether this network answers for the customer."""
-        return not self.customers or customer in self.customers
+    def serves(self, provider: str, customer: str) -> bool:
+        """Return whether this network answers for that provider's customer."""
+        ours = not self.providers or provider in self.providers
+        return ours and (not self.customers or customer in self.customers)
 
 
 class Networks:
@@ -37,9 +40,9 @@ class Networks:
     def __init__(self, served: Iterable[Served]) -> None:
         self.served = tuple(served)
 
-    def for_customer(self, customer: str) -> Served | None:
-        """Return the network that answers for the customer, or `None`."""
-        return next((each for each in self.served if each.serves(customer)), None)
+    def for_customer(self, provider: str, customer: str) -> Served | None:
+        """Return the network that answers for that provider's customer, or `None`."""
+        return next((each for each in self.served if each.serves(provider, customer)), None)
 
 
 def configured_networks(settings: Settings, clock: Clock, device_of: DeviceOf | None = None) -> Networks:
@@ -51,7 +54,12 @@ def configured_networks(settings: Settings, clock: Clock, device_of: DeviceOf | 
         device_of: for the simulator: type and MAC of a line port, so that user agents fit the devices.
     """
     return Networks(
-        Served(each.name, frozenset(each.customers), _opener(each, clock, device_of))
+        Served(
+            each.name,
+            frozenset(each.customers),
+            _opener(each, clock, device_of),
+            frozenset(each.providers),
+        )
         for each in settings.networks
     )
 

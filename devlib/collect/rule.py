@@ -75,7 +75,7 @@ def judge(
     Args:
         bindings: what the registrar holds for its line port; `None` where it could not be asked.
         known: what the last snapshot that could ask knew; `None` for a line never observed.
-        now: when the registrar was asked, UTC.
+        now: when the registrar's answer had arrived, UTC: expiries are compared with that moment.
         retention: how long after its last expiry a line is `aged`.
     """
     if bindings is None:
@@ -108,23 +108,25 @@ def _why_still_gone(known: Known) -> Evidence:
 
 
 # The same rule for all lines of a collection. Relations: `lines` (inventory), `asked` (line_key, network,
-# answered), `held` (bindings by line_port), `previous` (last observation of each line).
-# Parameters: $now, $retention and $slack (seconds).
+# answered, asked_at: when the answer had arrived), `held` (bindings by line_port), `previous` (last
+# observation of each line).
+# Parameters: $now (of the whole collection), $retention and $slack (seconds). Expiries are compared with
+# `asked_at`, as `judge` does: a binding that ends while others are asked has expired, not vanished.
 STATES_SQL = """
 WITH best AS (
     SELECT line_port,
-        count(*) FILTER (expires_at IS NULL OR expires_at > $now) AS live,
+        count(*) FILTER (expires_at IS NULL OR expires_at > asked_at) AS live,
         arg_max(struct_pack(contact, user_agent, received, expires_at, registered_at),
             (expires_at IS NULL, coalesce(expires_at, TIMESTAMP '0001-01-01'),
              coalesce(registered_at, TIMESTAMP '0001-01-01'), contact)) AS last
-    FROM held GROUP BY line_port
+    FROM held JOIN lines USING (line_port) JOIN asked USING (line_key) GROUP BY line_port
 ), known AS (
     SELECT line_key, expires_at, last_registered_at, contact, user_agent, public_address, private_address,
         if(state = 'unknown', state_before, state) AS state, state_known_at,
         if(evidence = 'not asked', NULL, evidence) AS evidence
     FROM previous
 ), joined AS (
-    SELECT lines.*, asked.network, asked.answered, coalesce(best.live, 0) AS live, best.last,
+    SELECT lines.*, asked.network, asked.answered, asked.asked_at, coalesce(best.live, 0) AS live, best.last,
         known.line_key IS NOT NULL AND known.state IS NOT NULL AS seen, known,
         CASE WHEN best.last IS NOT NULL THEN best.last.expires_at ELSE known.expires_at END AS expiry,
         best.last IS NULL AND known.state IS NOT DISTINCT FROM 'unregistered' AS still_gone
@@ -136,8 +138,8 @@ WITH best AS (
         WHEN live > 0 THEN if(last.expires_at IS NULL, 'permanent', 'live')
         WHEN last IS NULL AND NOT seen THEN 'never seen'
         WHEN still_gone THEN coalesce(known.evidence, if(expiry IS NULL, 'never seen', 'vanished'))
-        WHEN expiry IS NULL OR expiry > $now + to_seconds($slack) THEN 'vanished'
-        WHEN expiry < $now - to_seconds($retention) THEN 'retention over'
+        WHEN expiry IS NULL OR expiry > asked_at + to_seconds($slack) THEN 'vanished'
+        WHEN expiry < asked_at - to_seconds($retention) THEN 'retention over'
         ELSE 'expired' END AS evidence
     FROM joined
 )
@@ -154,7 +156,7 @@ SELECT provider, customer, site, mac, device_name, device_type, port, line_port,
     coalesce(nullif(regexp_extract(last.contact, '^sips?:(?:[^@]*@)?([^;>?]+)', 1), ''),
         known.private_address) AS private_address,
     base_station_id, $now AS observed_at, if(answered, live, NULL) AS bindings,
-    known.state AS state_before, if(answered, $now, known.state_known_at) AS state_known_at,
+    known.state AS state_before, if(answered, asked_at, known.state_known_at) AS state_known_at,
     evidence, network, line_key, vendor, kind, chain_id
 FROM judged
 ORDER BY provider, customer, site, mac, port

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from devlib.clock import Clock
+from devlib.collect.asking import nobody_serves
 from devlib.collect.networks import Networks
 from devlib.collect.rule import Evidence, Known, judge, newest
 from devlib.collect.waiting import run_blocking
-from devlib.language import Message, message
+from devlib.language import Message
 from devlib.model import Binding, Device, Line, LineState, Scope, roll_up
 from devlib.network import Answers
 from devlib.storage import Lake, utc
@@ -98,12 +99,9 @@ def ask_device(
 
 async def _ask(device: Device, networks: Networks) -> tuple[str, Answers]:
     line_ports = [line.line_port for line in device.lines]
-    served = networks.for_customer(device.customer)
+    served = networks.for_customer(device.provider, device.customer)
     if served is None:
-        reason = message(
-            "No network in devlib.toml serves the customer {customer}.", customer=device.customer
-        )
-        return "", Answers({}, dict.fromkeys(line_ports, reason))
+        return "", Answers({}, dict.fromkeys(line_ports, nobody_serves(device.customer)))
     source = served.open()
     try:
         return served.name, await source.lookup(line_ports)
@@ -132,8 +130,7 @@ def _line_status(
 
 
 def _remember(lake: Lake, device: Device) -> dict[int, _Remembered]:
-    scope = Scope(device.provider, device.customer, frozenset({device.site}))
-    rows = lake.current_relation(lake.current(scope))
+    rows = lake.last_relation(Scope(device.provider, device.customer))
     keys = [line.key for line in device.lines]
     sql = (
         "SELECT line_key, if(state = 'unknown', state_before, state), expires_at, evidence, state_known_at "  # noqa: S608

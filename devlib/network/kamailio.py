@@ -74,9 +74,11 @@ class Kamailio:
         """Return the live bindings of `line_ports`, asked one by one with `ul.lookup`.
 
         After several failures in a row, without any answer between, the rest is not asked: a dead registrar
-        costs one time limit or two, not one for each line port.
+        costs one time limit or two, not one for each line port. One that answers now and then is given up
+        after `lookup_seconds`.
         """
-        sweep = Sweep(self._place, line_ports, patience=2 * self._settings.connections)
+        settings = self._settings
+        sweep = Sweep(self._place, line_ports, 2 * settings.connections, settings.lookup_seconds)
         workers = min(self._settings.connections, sweep.size)
         await asyncio.gather(*(sweep.work() for _ in range(workers)))
         return sweep.answers

@@ -14,6 +14,7 @@ from devlib.network.protocol import NO_LINE_PORT, Answers, is_line_port, network
 from devlib.network.rpc_client import RpcClient
 
 UNREADABLE = message("The registrar's answer makes no sense.")
+_TOO_SLOW = message("The registrar answers too slowly; the rest was not asked.")
 
 _QUESTION = '{"jsonrpc":"2.0","method":"ul.lookup","params":["%s",%s],"id":1}'
 
@@ -71,12 +72,14 @@ class Sweep:
         place: of the registrar.
         line_ports: as the caller writes them.
         patience: failures in a row after which the rest is not asked.
+        seconds: time after which the rest is not asked, however many answers there were.
     """
 
-    def __init__(self, place: Place, line_ports: Iterable[str], patience: int) -> None:
+    def __init__(self, place: Place, line_ports: Iterable[str], patience: int, seconds: float) -> None:
         self.answers = Answers()
         self._place = place
         self._patience = patience
+        self._end = place.clock.monotonic() + seconds
         asked: dict[str, list[str]] = {}
         for line_port in line_ports:
             if is_line_port(line_port):
@@ -91,6 +94,8 @@ class Sweep:
     async def work(self) -> None:
         """Ask for what waits, until nothing does."""
         for asked, spellings in self._waiting:
+            if self._given_up is None and self._place.clock.monotonic() > self._end:
+                self._given_up = _TOO_SLOW
             if self._given_up is not None:
                 self._unanswered(spellings, self._given_up)
                 continue

@@ -8,7 +8,7 @@ from devlib.storage.inventory import Inventory, open_inventory
 from devlib.storage.lake import Lake, arrow_schema, naive, utc, write_whole
 from devlib.storage.line_rows import LineFilter, LineRows, choose_lines
 from devlib.storage.manifest import Collected, Snapshot, current
-from devlib.storage.query import Source, observations, to_frame
+from devlib.storage.query import Newest, Source, observations, to_frame
 from devlib.storage.query import run as run_query
 from devlib.storage.reader import Reader
 from devlib.storage.records import AuditEntry, DeviceRow, LineRow, NewLine, Place
@@ -27,6 +27,7 @@ __all__ = [
     "LineRow",
     "LineRows",
     "NewLine",
+    "Newest",
     "Page",
     "Place",
     "Reader",

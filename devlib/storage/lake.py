@@ -6,8 +6,9 @@ that nobody reads, which `sweep` removes.
 """
 
 import os
+import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,17 +17,22 @@ from uuid import uuid4
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from devlib.clock import Clock
 from devlib.errors import StorageUnavailable
 from devlib.language import message
 from devlib.model import OBSERVATIONS, ColumnType, Scope, Table
 from devlib.storage.inventory import Inventory
-from devlib.storage.manifest import Collected, Snapshot, current
+from devlib.storage.manifest import Collected, Snapshot, current, last_rows, newest_rows
 
 ORPHAN_AGE = timedelta(hours=1)
 _TEMPORARY = ".writing"
 _ROW_GROUP = 122_880
+_OUR_FOLDER = re.compile(r"\d{4}-\d{2}")
+_OUR_FILE = re.compile(rf"\.?\d{{8}}T\d{{6}}-[0-9a-f]{{12}}\.parquet({re.escape(_TEMPORARY)})?")
+
+_NAMED_FILE = re.compile(r"\d{4}-\d{2}/\d{8}T\d{6}-[0-9a-f]{12}\.parquet\b")
 
 _ARROW_TYPES: Mapping[ColumnType, pa.DataType] = {
     ColumnType.TEXT: pa.string(),
@@ -48,6 +54,43 @@ def naive(moment: datetime) -> datetime:
 def utc(moment: datetime | None) -> datetime | None:
     """Return a moment of the lake with its zone."""
     return None if moment is None else moment.replace(tzinfo=UTC)
+
+
+def _is_parquet(path: Path) -> bool:
+    try:
+        pq.read_metadata(path)
+    except (OSError, pa.ArrowException):
+        return False
+    return True
+
+
+def _missing(path: Path) -> StorageUnavailable:
+    return StorageUnavailable(
+        message("The file of the snapshot is missing."),
+        where=str(path),
+        remedy=message("Bring the file back from a backup, or collect again."),
+    )
+
+
+def _unreadable(path: Path) -> StorageUnavailable:
+    if not path.exists():
+        return _missing(path)
+    return StorageUnavailable(
+        message("The file of the snapshot cannot be read."),
+        where=str(path),
+        remedy=message("Bring the file back from a backup, or move it away and collect again."),
+    )
+
+
+def require_readable(files: Iterable[str | Path]) -> None:
+    """Make sure that snapshot files can be read.
+
+    Raises:
+        StorageUnavailable: the first one that cannot.
+    """
+    for path in map(Path, files):
+        if not _is_parquet(path):
+            raise _unreadable(path)
 
 
 class Lake:
@@ -88,14 +131,26 @@ class Lake:
 
         Args:
             inputs: relations to register for the time of the call.
+
+        Raises:
+            StorageUnavailable: a snapshot file that was read is missing or broken.
         """
         cursor = self._base().cursor()
         try:
             for name, relation in (inputs or {}).items():
                 cursor.register(name, relation)
             yield cursor
+        except duckdb.Error as error:
+            if (broken := self._unreadable_file(error)) is not None:
+                raise _unreadable(broken) from error
+            raise
         finally:
             cursor.close()
+
+    def _unreadable_file(self, error: Exception) -> Path | None:
+        """Return the snapshot file that an error of DuckDB names, where there is one."""
+        named = (self.folder / each for each in _NAMED_FILE.findall(str(error)))
+        return next((path for path in named if not _is_parquet(path)), None)
 
     def _base(self) -> duckdb.DuckDBPyConnection:
         with self._lock:
@@ -159,7 +214,7 @@ class Lake:
                     "Make room or give this account the right to write there, then collect again."
                 ),
             ) from error
-        except duckdb.Error:
+        except (duckdb.Error, StorageUnavailable):
             _discard(temporary)
             raise
         return int(counted[0]) if counted else 0
@@ -174,23 +229,52 @@ class Lake:
             nothing = ", ".join(f"NULL::{column.type} AS {column.name}" for column in OBSERVATIONS)
             return f"(SELECT {nothing} WHERE false)"
         files = ", ".join(f"'{_quoted(self.path(each))}'" for each in snapshots)
-        return f"read_parquet([{files}])"
+        # Without the last setting a folder called `customer=X` on the way would be a column.
+        return f"read_parquet([{files}], hive_partitioning = false)"
 
     def current_relation(self, snapshots: Sequence[Snapshot]) -> str:
-        """Return SQL of each site's rows in the newest of these snapshots that has any of them."""
-        rows = self.relation(snapshots)
-        if len(snapshots) <= 1:
-            return rows
-        newest = "max(observed_at) OVER (PARTITION BY provider, customer, site)"
-        return f"(SELECT * FROM {rows} QUALIFY observed_at = {newest})"  # noqa: S608 - own texts
+        """Return SQL of the newest row of each line in these snapshots; see `newest_rows`."""
+        return newest_rows(self.relation(snapshots), snapshots)
 
     def current(self, scope: Scope, until: datetime | None = None) -> list[Snapshot]:
-        """Return the fewest snapshots that hold the newest row of every line of the scope, newest first."""
+        """Return the fewest snapshots that hold the newest row of every line of the scope, newest first.
+
+        Snapshots whose file is missing are left out.
+
+        Raises:
+            StorageUnavailable: there are snapshots, but none of their files is left.
+        """
+        missing: list[Snapshot] = []
+        chosen = self._current(scope, until, missing)
+        if missing and not chosen:
+            raise _missing(self.path(missing[0]))
+        return chosen
+
+    def last_relation(self, scope: Scope) -> str:
+        """Return SQL of the last row of each line of the scope's customers, for what happens next to them.
+
+        The whole customer is looked at: a device may have moved here from another site.
+        """
+        return last_rows(self.relation(self._current(Scope(scope.provider, scope.customer), None, [])))
+
+    def present(self, snapshots: Iterable[Snapshot]) -> list[Snapshot]:
+        """Return those of these snapshots whose file is there."""
+        return [each for each in snapshots if self.path(each).is_file()]
+
+    def _current(self, scope: Scope, until: datetime | None, missing: list[Snapshot]) -> list[Snapshot]:
+        def readable(snapshot: Snapshot) -> bool:
+            if self.path(snapshot).is_file():
+                return True
+            missing.append(snapshot)
+            return False
+
         with self._inventory.read() as reader:
-            return current(reader, scope, until)
+            return current(reader, scope, until, readable)
 
     def sweep(self, *, keep_retired: timedelta = ORPHAN_AGE) -> list[Path]:
         """Remove files that no manifest row names and that are older than `ORPHAN_AGE`, and retired ones.
+
+        Only files with names that `write` gives are touched.
 
         Args:
             keep_retired: how long a retired file stays for the readers that still hold it.
@@ -213,8 +297,10 @@ class Lake:
 
     def _old_files(self, now: datetime) -> Iterator[Path]:
         oldest = (now - ORPHAN_AGE).timestamp()
-        for path in self.folder.rglob("*"):
-            if path.is_file() and path.stat().st_mtime < oldest:
+        for path in self.folder.glob("*/*"):
+            # Whatever else lies in the folder belongs to somebody else.
+            ours = _OUR_FOLDER.fullmatch(path.parent.name) and _OUR_FILE.fullmatch(path.name)
+            if ours and path.is_file() and path.stat().st_mtime < oldest:
                 yield path
 
 
@@ -236,12 +322,22 @@ def write_whole(target: Path, write: Callable[[Path], None]) -> None:
     Args:
         target: the final name; its folder is made.
         write: writes the temporary file.
+
+    Raises:
+        StorageUnavailable: the folder cannot be made or written; nothing appeared.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{uuid4().hex[:8]}{_TEMPORARY}")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
         publish(temporary, target)
+    except (OSError, duckdb.IOException) as error:
+        _discard(temporary)
+        raise StorageUnavailable(
+            message("The file could not be written: {error}", error=error),
+            where=str(target),
+            remedy=message("Choose a folder in which this account may write and which has room."),
+        ) from error
     except BaseException:
         _discard(temporary)
         raise

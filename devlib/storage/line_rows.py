@@ -3,14 +3,13 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 from devlib.config import QueryLimits
 from devlib.model import LineState, Scope
 from devlib.storage.lake import Lake
-from devlib.storage.manifest import Snapshot
-from devlib.storage.query import Source, observations, run
+from devlib.storage.manifest import Snapshot, literal
+from devlib.storage.query import Newest, Source, observations, run
 
 _SEARCHED = (
     "site", "mac", "device_name", "device_type", "line_port", "user_id", "first_name", "last_name",
@@ -35,13 +34,6 @@ class LineFilter:
     device_types: tuple[str, ...] = ()
     search: str = ""
     condition: str = ""
-
-    @property
-    def mark(self) -> str:
-        """Six hexadecimal digits that tell filters apart in file names; empty for no filter."""
-        if self == LineFilter():
-            return ""
-        return sha256(repr(self).encode()).hexdigest()[:6]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +80,7 @@ def _keys(
     lake: Lake, snapshots: Sequence[Snapshot], scope: Scope, condition: str, limits: QueryLimits
 ) -> Any:  # noqa: ANN401 - Arrow has no types
     files = [lake.path(each) for each in snapshots]
-    source = Source("line_states", lambda: observations(files, scope), newest=True)
+    source = Source("line_states", lambda: Newest(observations(files, scope), snapshots))
     # The condition stands on a line of its own, so that a comment in it cannot hide the bracket.
     sql = f"SELECT line_key FROM line_states WHERE (\n{condition}\n)"  # noqa: S608 - runs shut off
     return run(sql, [source], limits.model_copy(update={"rows": 100_000_000}))
@@ -123,8 +115,3 @@ def _of_filter(line_filter: LineFilter) -> list[str]:
 def _one_of(name: str, values: Iterable[str]) -> str:
     listed = ", ".join(literal(value) for value in values)
     return f"{name} IN ({listed})" if listed else "false"
-
-
-def literal(text: str) -> str:
-    """Return `text` as an SQL string literal."""
-    return "'" + text.replace("'", "''").replace("\0", "") + "'"

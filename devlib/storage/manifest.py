@@ -5,7 +5,7 @@
 `Writer.forget_snapshots(ids)` give and take these values.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -73,28 +73,105 @@ class ManifestReader(Protocol):
         ...
 
 
-def current(reader: ManifestReader, scope: Scope, until: datetime | None = None) -> list[Snapshot]:
+def current(
+    reader: ManifestReader,
+    scope: Scope,
+    until: datetime | None = None,
+    readable: Callable[[Snapshot], bool] | None = None,
+) -> list[Snapshot]:
     """Return the fewest snapshots that hold the newest row of every line of the scope, newest first.
 
     Args:
         reader: gives the customers and the manifest.
         scope: the part of the fleet that is asked about.
         until: the moment to look from, UTC; `None` for now.
+        readable: whether a snapshot's file is there; those without one are left out.
 
     Returns:
-        For each customer its newest whole snapshot, and those of single sites that are newer.
+        For each customer its newest whole snapshot, and of each site the newest one that is newer.
     """
-    return fewest(reader.manifest(scope, until=until), reader.customers(scope))
+    manifest = reader.manifest(scope, until=until)
+    return fewest(manifest, reader.customers(scope), scope.sites, readable)
 
 
-def fewest(newest_first: Iterable[Snapshot], customers: Iterable[Customer]) -> list[Snapshot]:
-    """Return the snapshots needed to cover all `customers`, reading no further than that."""
-    open_customers = set(customers)
+def fewest(
+    newest_first: Iterable[Snapshot],
+    customers: Iterable[Customer],
+    sites: frozenset[str] | None = None,
+    readable: Callable[[Snapshot], bool] | None = None,
+) -> list[Snapshot]:
+    """Return the snapshots needed to cover all `customers`, reading no further than that.
+
+    Args:
+        newest_first: the manifest.
+        customers: to be covered.
+        sites: their sites that are asked about; `None` for all.
+        readable: whether a snapshot that is needed can be read; another one is taken in its place.
+    """
+    covered: dict[Customer, set[str]] = {each: set() for each in customers}
     chosen: list[Snapshot] = []
     for snapshot in newest_first:
-        if not open_customers:
+        if not covered:
             break
-        if any(snapshot.collected.touches(each) for each in open_customers):
-            chosen.append(snapshot)
-            open_customers -= {each for each in open_customers if snapshot.collected.covers(each)}
+        helped = [each for each in covered if _helps(snapshot.collected, each, covered[each], sites)]
+        if not helped or not (readable is None or readable(snapshot)):
+            continue
+        chosen.append(snapshot)
+        for each in helped:
+            if snapshot.collected.site is not None:
+                covered[each].add(snapshot.collected.site)
+            if snapshot.collected.site is None or (sites is not None and sites <= covered[each]):
+                del covered[each]
     return chosen
+
+
+def _helps(collected: Collected, customer: Customer, covered: set[str], sites: frozenset[str] | None) -> bool:
+    """Return whether a snapshot tells of lines of the customer that no newer one covers."""
+    site = collected.site
+    wanted = site is None or (site not in covered and (sites is None or site in sites))
+    return wanted and collected.touches(customer)
+
+
+def newest_rows(rows: str, snapshots: Sequence[Snapshot]) -> str:
+    """Return SQL, for a FROM clause, of the newest row of each line that is still there.
+
+    What counts is which lines a snapshot asked for, not which rows it holds: where a newer snapshot covers
+    the place of a row and has no row of that line, the line was removed. A line that moved to another place
+    has its newest row only.
+
+    Args:
+        rows: SQL of all rows of these snapshots.
+        snapshots: whose rows they are.
+    """
+    if len(snapshots) <= 1:
+        return rows
+    covered = ", ".join(_coverage(each.collected) for each in snapshots)
+    return (
+        f"(SELECT * FROM {rows} AS seen WHERE NOT EXISTS (SELECT 1 FROM (VALUES {covered}) "  # noqa: S608 - own texts
+        "AS newer(asked_at, provider, customer, site) WHERE newer.asked_at > seen.observed_at "
+        "AND coalesce(newer.provider, seen.provider) = seen.provider "
+        "AND coalesce(newer.customer, seen.customer) = seen.customer "
+        f"AND coalesce(newer.site, seen.site) = seen.site) {_ONE_OF_EACH_LINE})"
+    )
+
+
+def last_rows(rows: str) -> str:
+    """Return SQL, for a FROM clause, of the last row of each line, also of those that are gone since.
+
+    A device that moves takes its lines' past along: nothing may hide what the old place knew of them.
+    """
+    return f"(SELECT * FROM {rows} {_ONE_OF_EACH_LINE})"  # noqa: S608 - own texts
+
+
+_ONE_OF_EACH_LINE = "QUALIFY row_number() OVER (PARTITION BY line_key ORDER BY observed_at DESC) = 1"
+
+
+def _coverage(collected: Collected) -> str:
+    names = (collected.provider, collected.customer, collected.site)
+    texts = ", ".join("NULL::VARCHAR" if name is None else literal(name) for name in names)
+    return f"(TIMESTAMP '{collected.observed_at.replace(tzinfo=None)}', {texts})"
+
+
+def literal(text: str) -> str:
+    """Return `text` as an SQL string literal."""
+    return "'" + text.replace("'", "''").replace("\0", "") + "'"

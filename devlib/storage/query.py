@@ -5,7 +5,7 @@ that are already cut to the scope, so there is no base table behind them and no 
 (measured on DuckDB 2.0.0: `read_parquet`, `COPY`, `ATTACH` of a file and `INSTALL` are all refused).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -19,8 +19,18 @@ from devlib.config import QueryLimits
 from devlib.errors import DevlibError, QueryRefused, QueryTimeout
 from devlib.language import message
 from devlib.model import OBSERVATIONS, Scope
-from devlib.storage.lake import arrow_schema
+from devlib.storage.lake import arrow_schema, require_readable
+from devlib.storage.manifest import Snapshot, newest_rows
 
+# Errors that say nothing about the files.
+_OF_THE_QUERY = (
+    duckdb.ParserException,
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.PermissionException,
+    duckdb.InterruptException,
+    duckdb.OutOfMemoryException,
+)
 Relation: TypeAlias = Any  # an Arrow table or dataset; Arrow publishes no types
 _SHUT = (
     "SET autoinstall_known_extensions = false",
@@ -35,18 +45,29 @@ _SHUT = (
 
 
 @dataclass(frozen=True, slots=True)
+class Newest:
+    """Rows of which only the newest one of each line is shown; see `newest_rows`.
+
+    Args:
+        rows: of the snapshots, in the scope.
+        snapshots: whose rows they are.
+    """
+
+    rows: Relation
+    snapshots: Sequence[Snapshot]
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """A table that an analyst can name; `open` is called only when a query mentions it.
 
     Args:
         name: of the table.
         open: gives its rows.
-        newest: whether only each site's newest rows are shown.
     """
 
     name: str
-    open: Callable[[], Relation]
-    newest: bool = False
+    open: Callable[[], Relation | Newest]
 
 
 def observations(files: Iterable[Path], scope: Scope) -> ds.Dataset:
@@ -55,10 +76,20 @@ def observations(files: Iterable[Path], scope: Scope) -> ds.Dataset:
     Args:
         files: snapshot files.
         scope: what the asker may see.
+
+    Raises:
+        StorageUnavailable: one of them is missing.
     """
     paths = [str(path) for path in files]
     schema = arrow_schema(OBSERVATIONS)
-    whole = ds.dataset(paths, schema=schema, format="parquet") if paths else ds.dataset(schema.empty_table())
+    if not paths:
+        return ds.dataset(schema.empty_table())
+    try:
+        # No partitioning: a folder called `customer=X` on the way is no column.
+        whole = ds.dataset(paths, schema=schema, format="parquet", partitioning=None)
+    except OSError:
+        require_readable(paths)
+        raise
     limits = [
         ds.field(name) == value
         for name, value in (("provider", scope.provider), ("customer", scope.customer))
@@ -85,17 +116,25 @@ def run(sql: str, sources: Iterable[Source], limits: QueryLimits) -> pa.Table:
     Raises:
         QueryRefused: the SQL is wrong, holds several statements, or reaches for something it may not.
         QueryTimeout: it ran too long or needed too much memory.
+        StorageUnavailable: a snapshot file is missing or broken.
     """
+    files: list[str] = []
     with duckdb.connect(config={"memory_limit": limits.memory, "threads": limits.threads}) as connection:
         try:
-            _prepare(connection, sql, sources, limits)
+            _prepare(connection, sql, sources, limits, files)
             return _fetch(connection.sql(sql), limits)
         except (duckdb.Error, pa.ArrowException) as error:
+            if not isinstance(error, _OF_THE_QUERY):
+                require_readable(files)
             raise explain(error, limits) from None
 
 
 def _prepare(
-    connection: duckdb.DuckDBPyConnection, sql: str, sources: Iterable[Source], limits: QueryLimits
+    connection: duckdb.DuckDBPyConnection,
+    sql: str,
+    sources: Iterable[Source],
+    limits: QueryLimits,
+    files: list[str],
 ) -> None:
     statements = connection.extract_statements(sql)
     if len(statements) != 1:
@@ -106,21 +145,23 @@ def _prepare(
     mentioned = sql.casefold()
     for source in sources:
         if source.name in mentioned or "show" in mentioned or "information_schema" in mentioned:
-            _show(connection, source)
+            files += _show(connection, source)
     connection.execute(f"SET max_execution_time = {int(limits.seconds * 1000)}")
     for setting in _SHUT:
         connection.execute(setting)
 
 
-def _show(connection: duckdb.DuckDBPyConnection, source: Source) -> None:
-    if not source.newest:
-        connection.register(source.name, source.open())
-        return
-    connection.register(f"{source.name}_rows", source.open())
-    connection.execute(
-        f"CREATE TEMP VIEW {source.name} AS SELECT * FROM {source.name}_rows "  # noqa: S608 - own names
-        "QUALIFY observed_at = max(observed_at) OVER (PARTITION BY provider, customer, site)"
-    )
+def _show(connection: duckdb.DuckDBPyConnection, source: Source) -> list[str]:
+    """Let a table be named; return the snapshot files behind it."""
+    given = source.open()
+    if isinstance(given, Newest):
+        connection.register(f"{source.name}_rows", given.rows)
+        shown = newest_rows(f"{source.name}_rows", given.snapshots)
+        connection.execute(f"CREATE TEMP VIEW {source.name} AS SELECT * FROM {shown}")  # noqa: S608 - own names
+        given = given.rows
+    else:
+        connection.register(source.name, given)
+    return list(getattr(given, "files", ()))
 
 
 def _fetch(relation: duckdb.DuckDBPyRelation | None, limits: QueryLimits) -> pa.Table:

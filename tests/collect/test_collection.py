@@ -3,12 +3,13 @@
 import asyncio
 from datetime import timedelta
 
+import pandas as pd
 import pytest
 
-from devlib.collect import Networks, Served, keep_collecting, parse_distance, run_blocking
+from devlib.collect import Networks, Served, asking, keep_collecting, parse_distance, run_blocking
 from devlib.config import SimulatorSettings
 from devlib.errors import StorageUnavailable, UsageError
-from devlib.model import EVERYTHING, LineState, Scope
+from devlib.model import EVERYTHING, LineState, Role, Scope
 from devlib.network import Simulator
 from devlib.portal import Services
 
@@ -122,14 +123,164 @@ def test_a_site_can_be_collected_alone(home):
     ages = {(r.customer, r.site): r.observed_at.to_pydatetime() for r in frame.itertuples()}
     newer = {place for place, at in ages.items() if at != first.replace(tzinfo=None)}
     assert newer == {("Bakery", "Lyon")}
-    with pytest.raises(ValueError, match="one site"):
-        home.services.collector.collect(Scope("Test Telecom", "Bakery", frozenset({"Lyon", "Nice"})))
+
+
+def test_the_counts_of_wider_snapshots_are_not_told(home):
+    """Who may see one customer learns how many lines that one has, not how many all have together."""
+    bakery = Scope("Test Telecom", "Bakery")
+    home.services.collector.collect(EVERYTHING)
+    home.clock.advance(60)
+    home.services.collector.collect(bakery)
+    sql = "SELECT rows FROM snapshots ORDER BY observed_at DESC"
+    narrow = home.portal(Role.CUSTOMER_ADMINISTRATOR, bakery).sql(sql)
+    assert [None if each is pd.NA else each for each in narrow["rows"]] == [12, None]
+    assert home.portal().sql(sql)["rows"].tolist() == [12, 24]
+
+
+def test_several_sites_are_asked_at_once_and_kept_one_by_one(home):
+    """A scope of several sites gives one snapshot for each, and the counts of all."""
+    scope = Scope("Test Telecom", "Bakery", frozenset({"Lyon", "Nice"}))
+    calls = []
+    collection = home.services.collector.collect(scope, lambda *counted: calls.append(counted))
+    assert calls[-1] == (12, 12)
+    assert (collection.snapshot.collected.site, sum(collection.states.values())) == ("Nice", 12)
+    assert [each.collected.site for each in home.services.lake.current(scope)] == ["Nice", "Lyon"]
+
+
+def test_a_scope_without_any_site_is_refused_before_asking(home):
+    """An empty list of sites is wrong usage."""
+    with pytest.raises(UsageError, match="no site"):
+        home.services.collector.collect(Scope("Test Telecom", "Bakery", frozenset()))
+
+
+class Slow:
+    """A network behind another one whose answers take time, or do not come."""
+
+    def __init__(self, home, seconds=0.0, error=None):
+        self.network = home.simulator
+        self.clock = home.clock
+        self.seconds = seconds
+        self.error = error
+
+    async def lookup(self, line_ports):
+        """Answer late, or fail."""
+        self.clock.advance(self.seconds)
+        if self.error is not None:
+            raise self.error
+        return await self.network.lookup(line_ports)
+
+    async def close(self):
+        """Have nothing to give back."""
+
+
+def test_a_binding_that_ends_while_others_are_asked_has_expired(home):
+    """Expiries are compared with the moment of the answer: a slow collection gives `aged`, not `vanished`."""
+    home.simulator.register(PORT, expires=60)
+    home.services.collector.collect(EVERYTHING)
+    home.simulator.fall_silent(PORT)
+    home.clock.advance(30)
+    slow = Slow(home, seconds=60)
+    with_networks(home, Networks([Served("slow", frozenset(), lambda: slow)]))
+    home.services.collector.collect(EVERYTHING)
+    assert (row(home)["state"], row(home)["evidence"]) == ("aged", "expired")
+
+
+@pytest.mark.parametrize("where", ["open", "lookup"])
+def test_an_unexpected_error_of_one_network_is_its_own(home, where):
+    """A fault in one network's code leaves its lines unknown, with the reason; the others are asked."""
+    broken = Slow(home, error=ZeroDivisionError("odd") if where == "lookup" else None)
+    alive = home.simulator
+
+    def opened():
+        if where == "open":
+            raise ZeroDivisionError("odd")
+        return broken
+
+    served = [Served("broken", frozenset({"Clinic"}), opened), Served("alive", frozenset(), lambda: alive)]
+    with_networks(home, Networks(served))
+    collection = home.services.collector.collect(EVERYTHING)
+    assert [(each.network, each.lines) for each in collection.failures] == [("broken", 12)]
+    assert "odd" in str(collection.failures[0].reason)
+    assert collection.states[LineState.UNKNOWN] == 12
+
+
+def test_networks_are_chosen_by_provider_too():
+    """Customers of the same name at two service providers can have a network each."""
+    first = Served("first", frozenset({"ACME"}), NotImplemented, frozenset({"North"}))
+    second = Served("second", frozenset({"ACME"}), NotImplemented)
+    networks = Networks([first, second])
+    assert networks.for_customer("North", "ACME") is first
+    assert networks.for_customer("South", "ACME") is second
+    assert networks.for_customer("South", "Other") is None
+
+
+def test_a_clock_that_went_back_hides_no_snapshot(home):
+    """A collection after the clock was set back is still the newest."""
+    home.services.collector.collect(EVERYTHING)
+    home.clock.advance(-3600)
+    again = home.services.collector.collect(EVERYTHING).snapshot
+    assert home.services.lake.current(EVERYTHING) == [again]
+
+
+def test_progress_is_told_while_no_answer_comes(home, monkeypatch):
+    """A network that keeps silent does not silence the progress: it is the export's sign of life."""
+    monkeypatch.setattr(asking, "HEARTBEAT", 0.001)
+    ticked = asyncio.Event()
+
+    class Silent(Slow):
+        async def lookup(self, line_ports):
+            """Answer once progress was told."""
+            await asyncio.wait_for(ticked.wait(), 20)
+            return await self.network.lookup(line_ports)
+
+    silent = Silent(home)
+    with_networks(home, Networks([Served("silent", frozenset(), lambda: silent)]))
+    calls = []
+
+    def progress(done, total):
+        calls.append((done, total))
+        ticked.set()
+
+    home.services.collector.collect(EVERYTHING, progress)
+    assert (calls[0], calls[-1]) == ((0, 24), (24, 24))
+
+
+def test_an_error_of_progress_ends_the_collection(home):
+    """What `progress` raises (the export was released) is not mistaken for a network's failure."""
+
+    def progress(done, total):
+        raise StorageUnavailable(_no_room())
+
+    with pytest.raises(StorageUnavailable):
+        home.services.collector.collect(EVERYTHING, progress)
+    assert home.services.lake.current(EVERYTHING) == []
 
 
 def test_an_empty_scope_gives_an_empty_snapshot(home):
     """A customer without lines can be collected; the snapshot has no rows."""
     home.portal().add_customer("Empty", "Test Telecom")
     assert home.services.collector.collect(Scope("Test Telecom", "Empty")).snapshot.rows == 0
+
+
+def test_the_past_follows_a_line_that_moved(home):
+    """What a site's collection must know of a line may stand in another site's snapshot."""
+    home.simulator.register(PORT, expires=60)
+    lake = home.services.lake
+    for site in ("Lyon", "Nice"):
+        home.services.collector.collect(Scope("Test Telecom", "Bakery", frozenset({site})))
+    with lake.connection() as cursor:
+        rows = lake.last_relation(Scope("Test Telecom", "Bakery", frozenset({"Nice"})))
+        found = cursor.execute(f"SELECT state FROM {rows} WHERE line_port = '{PORT}'").fetchall()
+    assert found == [("registered",)]
+
+
+def test_a_collection_recovers_from_missing_files(home):
+    """With all files gone a collection still works; what was known is lost, and nothing else."""
+    lake = home.services.lake
+    lake.path(home.services.collector.collect(EVERYTHING).snapshot).unlink()
+    home.clock.advance(60)
+    again = home.services.collector.collect(EVERYTHING).snapshot
+    assert (again.rows, lake.current(EVERYTHING)) == (24, [again])
 
 
 def test_progress_reaches_the_end(home):

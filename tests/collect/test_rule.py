@@ -125,6 +125,7 @@ def _by_sql(lines):
                 "line_key": pa.array(range(len(lines)), number),
                 "network": pa.array(["n"] * len(lines), text),
                 "answered": pa.array([seconds is not None for seconds, _ in lines], pa.bool_()),
+                "asked_at": pa.array([_naive(NOW)] * len(lines), pa.timestamp("us")),
             }
         ),
     )
@@ -143,7 +144,8 @@ def _by_sql(lines):
             ),
         ),
     )
-    values = {"now": _naive(NOW), "retention": DAY.total_seconds(), "slack": 2.0}
+    # Asking began long before the answers: expiries are compared with the answers' moment only.
+    values = {"now": _naive(NOW - timedelta(days=9)), "retention": DAY.total_seconds(), "slack": 2.0}
     rows = connection.execute(f"SELECT line_key, state, evidence FROM ({STATES_SQL})", values).fetchall()
     connection.close()
     return [(key, (state, evidence)) for key, state, evidence in rows]

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from portal_home import PROVIDER, mac_of
 
-from devlib.errors import NotFound, QueryRefused, UsageError
+from devlib.errors import NotFound, QueryRefused, StorageUnavailable, UsageError
 from devlib.export import ReportRequest, file_name
 from devlib.model import DEVICE_LIST, LINE_STATES, LineState, Role, Scope
 from devlib.storage import LineFilter, csv_expression, write_whole
@@ -228,7 +228,7 @@ def test_a_failed_export_leaves_the_old_file(tmp_path):
         path.write_text("half")
         raise OSError("disk full")
 
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(StorageUnavailable, match="disk full"):
         write_whole(target, write)
     assert target.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["report.csv"]
@@ -240,3 +240,11 @@ def test_the_report_is_readable_by_the_csv_module(home, tmp_path):
     text = export(home, tmp_path).path.read_text(encoding="utf-8")
     agents = [row["User Agent"] for row in csv.DictReader(io.StringIO(text, newline=""))]
     assert 'a "b", c;d' in agents
+
+
+def test_a_folder_that_cannot_be_written_is_told(home, tmp_path):
+    """Where a folder is asked for and a file stands there, the error names it and what to do."""
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(StorageUnavailable, match="Choose a folder") as caught:
+        export(home, tmp_path)
+    assert str(tmp_path / "out") in str(caught.value)

@@ -141,3 +141,20 @@ def test_settings_do_not_change(tmp_path):
     """Settings are frozen."""
     with pytest.raises(ValidationError):
         settings(tmp_path).language = "fr"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://", "http:///RPC", "http://host:99999/", "http://host:abc/", "http://h:0/", "http://a b/"],
+)
+def test_an_impossible_rpc_url_is_a_wrong_setting(tmp_path, url):
+    """Host and port are checked when the settings are read, not when the network is asked."""
+    with pytest.raises(ConfigurationError, match="rpc_url"):
+        settings(tmp_path, f'[[networks]]\nkind = "kamailio"\nname = "n"\nrpc_url = "{url}"\n')
+
+
+def test_object_storage_is_refused_and_a_relative_lake_lies_in_the_home(tmp_path):
+    """A URL is no folder; a relative folder does not depend on where the process was started."""
+    with pytest.raises(ConfigurationError, match="lake"):
+        settings(tmp_path, DEVLIB_LAKE="s3://bucket/lake")
+    assert settings(tmp_path, DEVLIB_LAKE="data/lake").lake_folder == tmp_path / "data" / "lake"

@@ -175,6 +175,25 @@ async def test_a_hanging_registrar_costs_a_few_time_limits(hang_after):
     assert set(answers.unanswered) == set(asked)
 
 
+async def test_a_half_dead_registrar_is_given_up():
+    """Failures that are never many in a row still end: one lookup has a time limit of its own."""
+    clock = FakeClock()
+
+    async def answer(request):
+        clock.advance(2.5)
+        return web.json_response({"jsonrpc": "2.0", "id": 1, "result": {"AOR": "x", "Contacts": []}})
+
+    asked = [f"{number}@lyon.example" for number in range(500)]
+    async with served(answer) as port:
+        url = f"http://127.0.0.1:{port}/RPC"
+        settings = KamailioSettings(kind="kamailio", name="trial", rpc_url=url, lookup_seconds=25)
+        network = open_network(settings, clock)
+        answers = await network.lookup(asked)
+        await network.close()
+    assert len(answers.bindings) < 30
+    assert set(answers.unanswered) | set(answers.bindings) == set(asked)
+
+
 async def test_one_bad_answer_does_not_spoil_the_others():
     """Failures count only in a row: a registrar that stumbles now and then is asked to the end."""
 

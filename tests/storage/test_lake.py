@@ -11,9 +11,10 @@ import duckdb
 import pytest
 
 from devlib.clock import FakeClock
+from devlib.config import QueryLimits
 from devlib.errors import StorageUnavailable
 from devlib.model import EVERYTHING, OBSERVATIONS, Customer, Scope
-from devlib.storage import Collected, Lake, Snapshot, open_inventory
+from devlib.storage import Collected, Lake, Snapshot, Source, observations, open_inventory, run_query
 from devlib.storage.manifest import fewest
 
 START = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
@@ -32,7 +33,8 @@ def inventory(tmp_path, clock):
             writer.add_provider("P")
             for name in ("A", "B"):
                 writer.add_customer("P", name)
-                writer.add_site(EVERYTHING, name, "Lyon", ["Yealink T46S"])
+                for site in ("Lyon", "Nice"):
+                    writer.add_site(EVERYTHING, name, site, ["Yealink T46S"])
         yield opened
 
 
@@ -108,6 +110,64 @@ def test_the_newest_row_of_each_site_counts(lake):
     assert rows_of(lake, snapshots) == [(1, "aged"), (2, "registered")]
 
 
+def test_a_removed_line_does_not_come_back(lake):
+    """Where a newer snapshot asked for a site and holds no row of a line, the line is gone."""
+    lake.write(f"{one_row(1)} UNION ALL {one_row(2, 'Nice')}", {}, {}, collected("A"))
+    lake.write(f"{one_row(1, minutes=5)} LIMIT 0", {}, {}, collected("A", "Lyon", 5))
+    assert rows_of(lake, lake.current(Scope("P", "A"))) == [(2, "registered")]
+
+
+def test_a_moved_device_shows_once(lake):
+    """A line that was collected at its new site has no second row at its old one."""
+    lake.write(one_row(1), {}, {}, collected("A"))
+    lake.write(one_row(1, "Nice", "aged", minutes=5), {}, {}, collected("A", "Nice", 5))
+    found = rows_of(lake, lake.current(Scope("P", "A")), "line_key, site, state")
+    assert found == [(1, "Nice", "aged")]
+
+
+def test_the_name_of_a_folder_is_no_column(tmp_path, inventory, clock):
+    """A lake below a folder called `customer=B` still tells A's rows as A's."""
+    lake = Lake(tmp_path / "customer=B" / "lake", inventory, clock)
+    for minutes in (0, 5):
+        lake.write(one_row(minutes=minutes), {}, {}, collected("A", "Lyon" if minutes else None, minutes))
+    snapshots = lake.current(Scope("P", "A"))
+    assert rows_of(lake, snapshots, "customer") == [("A",)]
+    table = observations(map(lake.path, snapshots), Scope("P", "A")).to_table()
+    assert table.column("customer").to_pylist() == ["A", "A"]
+    lake.close()
+
+
+def test_a_missing_file_is_left_out(lake):
+    """The rows of a missing file come from the snapshot before; with none left that is told."""
+    first = lake.write(one_row(), {}, {}, collected())
+    second = lake.write(one_row(state="aged", minutes=5), {}, {}, collected(minutes=5))
+    lake.path(second).unlink()
+    assert rows_of(lake, lake.current(EVERYTHING)) == [(1, "registered")]
+    lake.path(first).unlink()
+    with pytest.raises(StorageUnavailable, match="missing"):
+        lake.current(EVERYTHING)
+    third = lake.write(f"SELECT * FROM {lake.last_relation(EVERYTHING)}", {}, {}, collected(minutes=6))
+    assert lake.current(EVERYTHING) == [third]
+
+
+@pytest.mark.parametrize("content", [None, b"no parquet", b"PAR1 cut off PAR1"])
+def test_a_broken_file_is_told_with_its_name(lake, content):
+    """A file that is missing or broken when it is read is an error with its name and a remedy."""
+    snapshot = lake.write(one_row(), {}, {}, collected())
+    path = lake.path(snapshot)
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    source = Source("observations", lambda: observations([path], EVERYTHING))
+    for read in (
+        lambda: rows_of(lake, [snapshot]),
+        lambda: run_query("SELECT * FROM observations", [source], QueryLimits()),
+    ):
+        with pytest.raises(StorageUnavailable, match="collect again") as caught:
+            read()
+        assert str(path) in str(caught.value)
+
+
 def test_the_past_can_be_asked(lake):
     """With a moment given, later snapshots are as if not there."""
     lake.write(one_row(), {}, {}, collected())
@@ -116,16 +176,19 @@ def test_the_past_can_be_asked(lake):
 
 
 def test_orphans_are_swept_when_old_and_only_then(lake, clock):
-    """A file that no manifest row names goes after an hour; named files stay."""
+    """A file that no manifest row names goes after an hour; named files and other people's stay."""
     kept = lake.write(one_row(), {}, {}, collected())
-    orphan = lake.folder / "2026-11" / ".x.parquet.writing"
-    orphan.write_bytes(b"half a file")
-    for path in (orphan, lake.path(kept)):
+    folder = lake.path(kept).parent
+    orphan = folder / ".20261102T080000-0123456789ab.parquet.writing"
+    others = [folder / "notes.parquet", lake.folder / "README.md", folder / ".x.parquet.writing"]
+    for path in (orphan, *others):
+        path.write_bytes(b"half a file")
+    for path in (orphan, *others, lake.path(kept)):
         os.utime(path, (START.timestamp(), START.timestamp()))
     assert lake.sweep() == []
     clock.advance(3_601)
     assert lake.sweep() == [orphan]
-    assert lake.path(kept).exists()
+    assert all(path.exists() for path in (lake.path(kept), *others))
 
 
 def test_a_killed_writer_leaves_nothing_that_a_reader_sees(tmp_path, lake, inventory):
@@ -169,6 +232,19 @@ def test_no_more_snapshots_are_read_than_needed():
     assert [each.id for each in chosen] == [5, 3, 2]
     assert read == [5, 4, 3, 2, 1][: len(read)]
     assert max(len(read), 4) <= 5
+
+
+def test_snapshots_of_one_site_do_not_pile_up():
+    """Of each site only the newest snapshot is needed; who asks for one site reads no further."""
+    customers = [Customer(1, "A", "P")]
+    of_site = [snapshot(n, "A", "Lyon" if n % 2 else "Nice", n) for n in range(9, 1, -1)]
+    whole = snapshot(1, "A", None, 1)
+    assert [each.id for each in fewest([*of_site, whole], customers)] == [9, 8, 1]
+    read = []
+    newest_first = (read.append(each.id) or each for each in of_site)
+    chosen = fewest(newest_first, customers, frozenset({"Nice"}))
+    assert ([each.id for each in chosen], read[:2]) == ([8], [9, 8])
+    assert len(read) <= 3
 
 
 def test_a_forked_child_gets_its_own_engine(lake):

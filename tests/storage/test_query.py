@@ -9,7 +9,7 @@ import pytest
 from devlib.config import QueryLimits
 from devlib.errors import QueryRefused, QueryTimeout
 from devlib.model import OBSERVATIONS, Scope
-from devlib.storage import Source, observations, run_query, to_frame
+from devlib.storage import Collected, Newest, Snapshot, Source, observations, run_query, to_frame
 
 LIMITS = QueryLimits(seconds=20.0, memory="500MB", threads=2, rows=1000)
 ROW = ", ".join(f"NULL::{column.type} AS {column.name}" for column in OBSERVATIONS)
@@ -37,11 +37,16 @@ def files(tmp_path):
 
 
 PROVIDER = Scope("P")
+NOW = datetime(2026, 11, 4, tzinfo=UTC)
+SNAPSHOTS = [
+    Snapshot(number, "", Collected(*place, datetime(2026, 11, day, tzinfo=UTC)), NOW, 1, 1)
+    for number, place, day in ((1, (None, None, None), 1), (2, ("P", "A", "Lyon"), 2))
+]
 
 
 def ask(files, sql, scope=PROVIDER, limits=LIMITS):
     sources = [
-        Source("line_states", lambda: observations(files, scope), newest=True),
+        Source("line_states", lambda: Newest(observations(files, scope), SNAPSHOTS[: len(files)])),
         Source("observations", lambda: observations(files, scope)),
     ]
     return to_frame(run_query(sql, sources, limits))
@@ -52,6 +57,14 @@ def test_newest_rows_and_all_rows(files):
     newest = ask(files, "SELECT line_key, state FROM line_states ORDER BY ALL")
     assert newest.values.tolist() == [[1, "aged"], [2, "aged"], [3, "aged"]]
     assert ask(files, "SELECT count(*) AS n FROM observations")["n"].tolist() == [4]
+
+
+def test_a_removed_line_is_not_shown(files):
+    """A line of a site that a newer snapshot covers without it is gone from `line_states`."""
+    nice = Snapshot(3, "", Collected("P", "A", "Nice", datetime(2026, 11, 3, tzinfo=UTC)), NOW, 0, 0)
+    source = Source("line_states", lambda: Newest(observations(files, PROVIDER), [nice, *SNAPSHOTS]))
+    found = run_query("SELECT line_key FROM line_states ORDER BY 1", [source], LIMITS)
+    assert found.column("line_key").to_pylist() == [1, 3]
 
 
 @pytest.mark.parametrize(
