@@ -5,7 +5,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from devlib.errors import Conflict, UsageError
+from devlib.errors import Conflict, StorageUnavailable, UsageError
 from devlib.fleet.known import ScopedFleet
 from devlib.fleet.report import ImportMode, ImportReport, Outcome, Tally, write_results
 from devlib.fleet.spool import Spool
@@ -67,8 +67,11 @@ def import_devices(  # noqa: PLR0913 - what, whose, from where, how, and what to
 
         try:
             write_whole(result, write)
-        except OSError as error:
-            raise _no_result(result, error, imported=job.accepted is Outcome.ADDED) from error
+        except StorageUnavailable as error:
+            # The inventory can be unavailable too; only the result file fails with an error of the system.
+            if not isinstance(error.__cause__, OSError):
+                raise
+            raise _no_result(result, error.__cause__, imported=job.accepted is Outcome.ADDED) from error
         return job.report(result)
 
 
