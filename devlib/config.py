@@ -77,6 +77,7 @@ class SimulatorSettings(_Section):
     customers: tuple[str, ...] = Field((), description="Customers it serves; empty: all.")
     seed: int = 1
     registrars: int = Field(4, ge=1, description="Registrars behind it; each can be unreachable alone.")
+    gaps: bool = Field(default=True, description="Whether they are unreachable now and then, for trials.")
 
 
 class KamailioSettings(_Section):

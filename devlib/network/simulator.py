@@ -211,12 +211,15 @@ class Simulator:
             return self._played(line_port)
         return played
 
+    def _gaps(self, moment: int) -> frozenset[int]:
+        return self._world.weather.unreachable(moment) if self._settings.gaps else frozenset()
+
     def _unreachable(self, moment: float) -> dict[int, Message]:
         return {
             number: message(
                 "Registrar {number} of {network} does not answer.", number=number, network=self.name
             )
-            for number in self._world.weather.unreachable(int(moment)) | self._down
+            for number in self._gaps(int(moment)) | self._down
         }
 
     def _end(self, last: Binding) -> Change:

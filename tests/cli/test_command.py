@@ -20,7 +20,7 @@ __all__ = ["home"]
 def run(home, monkeypatch, capsys):
     """Run the command on the small home; gives exit code, standard output and standard error."""
     (home.folder / "devlib.toml").write_text(
-        '[[networks]]\nkind = "simulator"\nname = "simulator"\nseed = 7\n'
+        '[[networks]]\nkind = "simulator"\nname = "simulator"\nseed = 7\ngaps = false\n'
     )
     monkeypatch.setenv("DEVLIB_HOME", str(home.folder))
     monkeypatch.setenv("DEVLIB_LANGUAGE", "en")
@@ -48,6 +48,10 @@ def test_the_words_of_the_issue_are_there():
 def test_a_fleet_from_an_empty_folder(tmp_path, monkeypatch, capsys):
     """From nothing to a report with commands alone, as in the README."""
     monkeypatch.setenv("DEVLIB_HOME", str(tmp_path / "new"))
+    (tmp_path / "new").mkdir()
+    # The command reads the real time, at which a simulated registrar may be unreachable.
+    steady = '[[networks]]\nkind = "simulator"\ngaps = false\n'
+    (tmp_path / "new" / "devlib.toml").write_text(steady)
     monkeypatch.setenv("DEVLIB_LANGUAGE", "en")
     steps = [
         ["provider", "My Telecom"],

@@ -21,7 +21,7 @@ WORKER = """
     from pathlib import Path
 
     from devlib.clock import SystemClock
-    from devlib.config import Settings
+    from devlib.config import Settings, SimulatorSettings
     from devlib.errors import ExportQueueTimeout, ExportRejected
     from devlib.export import ReportRequest
     from devlib.model import Identity, Role
@@ -29,6 +29,7 @@ WORKER = """
 
     home, part = Path(sys.argv[1]), sys.argv[2]
     done, errors = 0, []
+    settings = Settings(home=home, account="tester", networks=(SimulatorSettings(gaps=False),))
     identity = Identity(f"{part}-{sys.argv[3]}", Role.SERVICE_PROVIDER)
     acts = {
         "collect": lambda p: p.collect("Bakery"),
@@ -46,7 +47,7 @@ WORKER = """
     end = float(sys.stdin.readline())
     while time.time() < end:
         try:
-            with connect(identity, settings=Settings(home=home, account="tester")) as portal:
+            with connect(identity, settings=settings) as portal:
                 for _ in range(5):
                     if time.time() < end:
                         acts[part](portal)
