@@ -10,7 +10,7 @@ from devlib.collect import Collector, Networks, Served
 from devlib.config import KamailioSettings
 from devlib.model import EVERYTHING, LineState, Mac, NewDevice, User, load_catalogue
 from devlib.network import open_network
-from devlib.storage import Lake, NewLine, open_inventory
+from devlib.storage import Inventory, Lake, NewLine, open_inventory
 
 _LINES_PER_DEVICE = 4
 
@@ -27,7 +27,8 @@ class _Collection:
 
     def __call__(self, settings: KamailioSettings, line_ports: Sequence[str]) -> None:
         if not self._seeded:
-            self._seed(line_ports)
+            seed_lines(self._inventory, line_ports)
+            self._seeded = True
         served = Served("kamailio", frozenset(), lambda: open_network(settings, self._clock))
         collector = Collector(
             self._inventory,
@@ -41,31 +42,27 @@ class _Collection:
         if states[LineState.REGISTERED] != len(line_ports):
             raise RuntimeError(f"not all lines are registered: {states}")
 
-    def _seed(self, line_ports: Sequence[str]) -> None:
-        kind = self._catalogue.get("Yealink T46S").name
-        macs = [Mac(0x805EC0 << 24 | n) for n in range(-(-len(line_ports) // _LINES_PER_DEVICE))]
-        with self._inventory.write() as writer:
-            writer.add_provider("P")
-            writer.add_customer("P", "C")
-            writer.add_site(EVERYTHING, "C", "S", [kind])
-            writer.add_devices(EVERYTHING, "C", [NewDevice(mac, kind, "S") for mac in macs])
-            writer.assign_lines(
-                EVERYTHING,
-                self._catalogue,
-                [
-                    (
-                        macs[n // _LINES_PER_DEVICE],
-                        NewLine(port, User(f"user{n}"), port=n % _LINES_PER_DEVICE + 1),
-                    )
-                    for n, port in enumerate(line_ports)
-                ],
-            )
-        self._seeded = True
-
     def close(self) -> None:
         """Close database and lake."""
         self._lake.close()
         self._inventory.close()
+
+
+def seed_lines(inventory: Inventory, line_ports: Sequence[str]) -> None:
+    """Put these line ports into an empty inventory, four to a device, all of one site."""
+    catalogue = load_catalogue()
+    kind = catalogue.get("Yealink T46S").name
+    macs = [Mac(0x805EC0 << 24 | n) for n in range(-(-len(line_ports) // _LINES_PER_DEVICE))]
+    assigned = [
+        (macs[n // _LINES_PER_DEVICE], NewLine(port, User(f"user{n}"), port=n % _LINES_PER_DEVICE + 1))
+        for n, port in enumerate(line_ports)
+    ]
+    with inventory.write() as writer:
+        writer.add_provider("P")
+        writer.add_customer("P", "C")
+        writer.add_site(EVERYTHING, "C", "S", [kind])
+        writer.add_devices(EVERYTHING, "C", [NewDevice(mac, kind, "S") for mac in macs])
+        writer.assign_lines(EVERYTHING, catalogue, assigned)
 
 
 def run(lines: int = 20_000) -> dict[str, object]:

@@ -1,7 +1,9 @@
 """Ask networks, derive states, write one snapshot."""
 
-from devlib.collect.asking import Failure, Progress
+from devlib.collect.answers import Failure
+from devlib.collect.asking import Progress
 from devlib.collect.collection import Collection, Collector
+from devlib.collect.following import Beside, Flush, FlushKind, Follower
 from devlib.collect.networks import Networks, Served, configured_networks
 from devlib.collect.rule import EXPIRY_SLACK, STATES_SQL, Evidence, Known, Verdict, judge, newest
 from devlib.collect.schedule import keep_collecting, parse_distance
@@ -11,11 +13,15 @@ from devlib.collect.waiting import run_blocking
 __all__ = [
     "EXPIRY_SLACK",
     "STATES_SQL",
+    "Beside",
     "Collection",
     "Collector",
     "DeviceStatus",
     "Evidence",
     "Failure",
+    "Flush",
+    "FlushKind",
+    "Follower",
     "Known",
     "LineStatus",
     "Networks",

@@ -1,118 +1,45 @@
-"""Asks each network for its lines; what goes wrong at one of them is data, never the end of the others."""
+"""Asks each network for its lines; what goes wrong at one of them is data, never the end of the others.
+
+Few lines are looked up one by one. Where a large part of a network is asked for and it can give all its
+bindings as one table, that table is read instead; the few lines of which the table may lag behind what the
+registrar has in memory are looked up after it.
+"""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from datetime import datetime
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from devlib.clock import Clock
+from devlib.collect.answers import Asked, Failure
 from devlib.collect.networks import Networks, Served
 from devlib.errors import DevlibError
 from devlib.language import Message, message
-from devlib.model import Binding
-from devlib.network import Answers
-from devlib.storage import LineRow, naive
+from devlib.network import Answers, Health, Network
+
+__all__ = ["Asked", "Doubt", "Failure", "Progress", "ask_networks", "nobody_serves", "reason_of"]
 
 Progress = Callable[[int, int], None]
+Doubt = Callable[[pa.Table, pa.Table, datetime], pa.Table]
+"""Gets the lines asked, all bindings and when they were read; returns the lines to look up all the same."""
+
 HEARTBEAT = 2.0  # most seconds between two calls of `progress`
+MANY = 2_000  # lines; fewer are looked up in less time than a table takes to open
+_PART = 10  # a table is read where at least a tenth of the registrar's contacts is asked for
+_LAG = 0.02  # share of the contacts that a table may miss: more, and it lags too far behind the memory
 _BATCH = 2_000
-_MOMENT = pa.timestamp("us")
-
-LINES = pa.schema(
-    [(name, pa.int64() if name in {"line_key", "port"} else pa.string()) for name in LineRow._fields]
-)
-_HELD = pa.schema(
-    [
-        ("line_port", pa.string()),
-        ("contact", pa.string()),
-        ("user_agent", pa.string()),
-        ("received", pa.string()),
-        ("expires_at", pa.timestamp("us", tz="UTC")),
-        ("registered_at", pa.timestamp("us", tz="UTC")),
-    ]
-)
-_HELD_NAIVE = pa.schema(
-    [(each.name, _MOMENT if pa.types.is_timestamp(each.type) else each.type) for each in _HELD]
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A network that did not answer for some lines."""
-
-    network: str
-    lines: int
-    reason: Message
-
-
-@dataclass(slots=True)
-class Asked:
-    """Answers of all networks, gathered for the join.
-
-    Args:
-        since: when asking began, UTC.
-        held: the bindings.
-        network: who was asked, by line port.
-        asked_at: when the answer had arrived, by line port.
-        unanswered: why there is no answer, by line port.
-    """
-
-    since: datetime
-    held: list[tuple[object, ...]] = field(default_factory=list)
-    network: dict[str, str] = field(default_factory=dict)
-    asked_at: dict[str, datetime] = field(default_factory=dict)
-    unanswered: dict[str, Message] = field(default_factory=dict)
-
-    def add(self, network: str, line_ports: Sequence[str], answers: Answers, at: datetime) -> None:
-        """Keep what a network said, or did not say, of these line ports at that moment."""
-        self.network.update(dict.fromkeys(line_ports, network))
-        self.asked_at.update(dict.fromkeys(line_ports, naive(at)))
-        self.unanswered.update(answers.unanswered)
-        for line_port, bindings in answers.bindings.items():
-            self.held.extend(_held_row(line_port, binding) for binding in bindings)
-
-    def relations(self, lines: pa.Table) -> dict[str, pa.Table]:
-        """Return the relations of `STATES_SQL`, without `previous`, for these of the lines asked."""
-        ports = lines.column("line_port").to_pylist()
-        since = naive(self.since)
-        asked = pa.table(
-            {
-                "line_key": lines.column("line_key"),
-                "network": pa.array([self.network.get(port) for port in ports], pa.string()),
-                "answered": pa.array([port not in self.unanswered for port in ports], pa.bool_()),
-                "asked_at": pa.array([self.asked_at.get(port, since) for port in ports], _MOMENT),
-            }
-        )
-        columns = list(zip(*self.held, strict=True)) or [()] * len(_HELD)
-        held = pa.table([pa.array(c, f.type) for c, f in zip(columns, _HELD, strict=True)], schema=_HELD)
-        return {"lines": lines, "asked": asked, "held": held.cast(_HELD_NAIVE)}
-
-    def failures(self) -> Iterator[Failure]:
-        """Yield one failure for each network that left lines without an answer."""
-        by_network: dict[str, list[Message]] = defaultdict(list)
-        for line_port, reason in self.unanswered.items():
-            by_network[self.network.get(line_port, "")].append(reason)
-        for network, reasons in sorted(by_network.items()):
-            yield Failure(network, len(reasons), reasons[0])
-
-
-def _held_row(line_port: str, binding: Binding) -> tuple[object, ...]:
-    return (
-        line_port,
-        binding.contact,
-        binding.user_agent,
-        binding.received,
-        binding.expires_at,
-        binding.registered_at,
-    )
+_BETWEEN = "\0"
 
 
 async def ask_networks(
-    networks: Networks, lines: pa.Table, clock: Clock, progress: Progress | None = None
+    networks: Networks,
+    lines: pa.Table,
+    clock: Clock,
+    progress: Progress | None = None,
+    doubt: Doubt | None = None,
 ) -> Asked:
     """Ask all networks at the same time, each for the lines of the customers that it serves.
 
@@ -122,22 +49,23 @@ async def ask_networks(
         clock: when it is.
         progress: called with lines asked and lines in all: after each answer, and every few seconds while
             none arrives; what it raises ends the asking.
+        doubt: chooses the lines of which a table may be wrong; without it none is doubted.
     """
     asked = Asked(clock.now())
-    plan = _plan(networks, lines, asked)
 
     def tell() -> None:
         if progress is not None:
-            progress(len(asked.network), lines.num_rows)
+            progress(asked.lines, lines.num_rows)
 
-    async def ask_one(served: Served, line_ports: Sequence[str]) -> None:
-        async with aclosing(_answers(served, line_ports)) as found:
-            async for batch, answers in found:
-                asked.add(served.name, batch, answers, clock.now())
+    plan = list(_plan(networks, lines, asked))
+
+    async def ask_one(served: Served, theirs: pa.Table) -> None:
+        async with aclosing(_answers(served, theirs, asked, clock, doubt)) as found:
+            async for _ in found:
                 tell()
 
     async def ask_all() -> None:
-        await asyncio.gather(*(ask_one(served, ports) for served, ports in plan))
+        await asyncio.gather(*(ask_one(served, theirs) for served, theirs in plan))
 
     await _with_heartbeat(ask_all(), tell)
     return asked
@@ -155,43 +83,101 @@ async def _with_heartbeat(work: Coroutine[object, object, None], tick: Callable[
 
 
 async def _answers(
-    served: Served, line_ports: Sequence[str]
-) -> AsyncGenerator[tuple[Sequence[str], Answers], None]:
-    """Yield line ports with what the network says of them, until each was yielded once; never raises."""
-    done = 0
+    served: Served, lines: pa.Table, asked: Asked, clock: Clock, doubt: Doubt | None
+) -> AsyncGenerator[None, None]:
+    """Gather what the network says of each of these lines; pause after each answer; never raises."""
+    rest = lines
     try:
         source = served.open()
         try:
-            while done < len(line_ports):
-                batch = line_ports[done : done + _BATCH]
-                answers = await source.lookup(batch)
-                done += len(batch)
-                yield batch, answers
+            if (health := await _worth_reading(source, len(lines))) is not None:
+                held = await _table_of(source, health)
+                if held is not None:
+                    rest = _sort_out(served.name, lines, held, asked, clock.now(), doubt)
+                    yield
+            while len(rest):
+                batch = rest.slice(0, _BATCH)
+                answers = await source.lookup(batch.column("line_port").to_pylist())
+                rest = rest.slice(_BATCH)
+                asked.add(served.name, batch, answers, clock.now())
+                yield
         finally:
             await source.close()
     # The one place where any failure becomes data: a network is foreign code behind a wire, and a fault of
     # one must not cost the others their snapshot. The lines left get the reason.
     except Exception as error:  # noqa: BLE001
-        if rest := line_ports[done:]:
-            yield rest, Answers({}, dict.fromkeys(rest, _reason(error)))
+        if len(rest):
+            ports = rest.column("line_port").to_pylist()
+            asked.add(served.name, rest, Answers({}, dict.fromkeys(ports, reason_of(error))), clock.now())
+            yield
 
 
-def _reason(error: Exception) -> Message:
+async def _worth_reading(source: Network, count: int) -> Health | None:
+    """Return how the network is where all bindings should be read instead of `count` lookups."""
+    if count <= MANY or not source.capabilities.whole:
+        return None
+    # A table in a database outlives its registrar: what it holds counts only while that answers.
+    health = await source.check()
+    worth = health.answers and (health.contacts is None or count * _PART >= health.contacts)
+    return health if worth else None
+
+
+async def _table_of(source: Network, health: Health) -> pa.Table | None:
+    """Return all bindings; `None` where the table cannot be read or lags, so that lookups have to do."""
+    try:
+        held = await source.whole()
+    except DevlibError:
+        return None  # the registrar answered a moment ago: it can still be asked
+    lags = health.contacts is not None and len(held) < health.contacts * (1 - _LAG)
+    return None if lags else held
+
+
+def _sort_out(
+    network: str, lines: pa.Table, held: pa.Table, asked: Asked, at: datetime, doubt: Doubt | None
+) -> pa.Table:
+    """Take the table as the answer for all lines but the doubtful ones, which are returned."""
+    doubtful = lines.slice(0, 0) if doubt is None else doubt(lines, held, at)
+    if len(doubtful):
+        keys = doubtful.column("line_key").combine_chunks()
+        lines = lines.filter(pc.invert(pc.is_in(lines.column("line_key"), keys)))
+    asked.add_whole(network, lines, held, at)
+    return doubtful
+
+
+def reason_of(error: Exception) -> Message:
+    """Return why a network could not be asked that failed with `error`."""
     if isinstance(error, DevlibError):
         return error.what
     return message("The network failed unexpectedly: {error}", error=f"{type(error).__name__}: {error}"[:200])
 
 
-def _plan(networks: Networks, lines: pa.Table, asked: Asked) -> list[tuple[Served, list[str]]]:
-    ports: dict[str, list[str]] = defaultdict(list)
-    columns = [lines.column(name).to_pylist() for name in ("provider", "customer", "line_port")]
-    for provider, customer, line_port in zip(*columns, strict=True):
-        served = networks.for_customer(provider, customer)
-        if served is None:
-            asked.unanswered[line_port] = nobody_serves(customer)
-        else:
-            ports[served.name].append(line_port)
-    return [(served, ports[served.name]) for served in networks.served if ports[served.name]]
+def _plan(networks: Networks, lines: pa.Table, asked: Asked) -> list[tuple[Served, pa.Table]]:
+    """Return each network with `line_key` and `line_port` of its lines; the others are unanswered."""
+    # Few customers, many lines: each customer's network is looked up once.
+    both = pc.binary_join_element_wise(lines.column("provider"), lines.column("customer"), _BETWEEN)
+    coded = both.combine_chunks().dictionary_encode()
+    places = [tuple(text.split(_BETWEEN)) for text in coded.dictionary.to_pylist()]
+    found = [networks.for_customer(provider, customer) for provider, customer in places]
+    keys = lines.select(["line_key", "line_port"])
+    numbers = {
+        served.name: [n for n, each in enumerate(found) if each is served] for served in networks.served
+    }
+    for number, ((_, customer), served_by) in enumerate(zip(places, found, strict=True)):
+        if served_by is None:
+            nobody = _coded_as(keys, coded, [number])
+            ports = nobody.column("line_port").to_pylist()
+            asked.add("", nobody, Answers({}, dict.fromkeys(ports, nobody_serves(customer))), asked.since)
+    return [
+        (served, _coded_as(keys, coded, theirs))
+        for served in networks.served
+        if (theirs := numbers[served.name])
+    ]
+
+
+def _coded_as(keys: pa.Table, coded: pa.DictionaryArray, numbers: list[int]) -> pa.Table:
+    if len(numbers) == len(coded.dictionary):
+        return keys
+    return keys.filter(pc.is_in(coded.indices, pa.array(numbers, coded.indices.type)))
 
 
 def nobody_serves(customer: str) -> Message:

@@ -10,14 +10,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from devlib.clock import Clock
-from devlib.collect.asking import LINES, Asked, Failure, Progress, ask_networks
+from devlib.collect.answers import Asked, Failure
+from devlib.collect.asking import Progress, ask_networks
+from devlib.collect.identifying import identified
 from devlib.collect.networks import Networks
-from devlib.collect.rule import EXPIRY_SLACK, STATES_SQL
+from devlib.collect.rule import DOUBT_SQL, EXPIRY_SLACK, PAST, STATES_SQL
 from devlib.collect.waiting import run_blocking
 from devlib.errors import UsageError
 from devlib.language import message
 from devlib.model import Catalogue, LineState, Scope
-from devlib.storage import Collected, Inventory, Lake, LineRow, Snapshot, naive
+from devlib.storage import Collected, Inventory, Lake, Snapshot, naive
+from devlib.storage.line_table import line_table
+
+_CHUNK = 20_000  # rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +38,6 @@ class Collection:
     snapshot: Snapshot
     states: Mapping[LineState, int]
     failures: tuple[Failure, ...] = ()
-
-
-def _line_table(batch: Sequence[LineRow]) -> pa.Table:
-    columns = zip(*batch, strict=True)
-    return pa.table([pa.array(c, f.type) for c, f in zip(columns, LINES, strict=True)], schema=LINES)
 
 
 class Collector:
@@ -87,41 +87,76 @@ class Collector:
             StorageUnavailable: the snapshot cannot be written.
         """
         places = list(_places(scope))
-        lines = self._lines(scope)
-        asked = run_blocking(ask_networks(self._networks, lines, self._clock, progress))
-        observed_at = self._observed_at(scope, asked)
+        lines = self.lines(scope)
+        past = self._lake.last_relation(scope)
+
+        def doubt(theirs: pa.Table, held: pa.Table, at: datetime) -> pa.Table:
+            return self._doubtful(past, theirs, held, at)
+
+        asked = run_blocking(ask_networks(self._networks, lines, self._clock, progress, doubt))
+        observed_at = self._observed_at(scope, asked.since)
         snapshots = [self._write(place, _lines_of(lines, place), asked, observed_at) for place in places]
         states: Counter[LineState] = Counter(dict.fromkeys(LineState, 0))
         for each in snapshots:
             states.update(self._states(each))
         return Collection(snapshots[-1], dict(states), tuple(asked.failures()))
 
-    def _observed_at(self, scope: Scope, asked: Asked) -> datetime:
+    def write_told(self, scope: Scope, lines: pa.Table, asked: Asked) -> Snapshot:
+        """Write what an event feed told of single lines, beside the snapshots.
+
+        Args:
+            scope: of the feed.
+            lines: of the inventory, as `lines` returns them; only those of `asked` are written.
+            asked: what was told of them.
+
+        Raises:
+            StorageUnavailable: nothing can be written.
+        """
+        observed_at = self._observed_at(scope, asked.since)
+        collected = Collected(scope.provider, scope.customer, _only(scope.sites), observed_at)
+        of_these = lines_sql(lines.column("line_key").to_pylist())
+        return self._lake.append(*self._join(scope, lines, asked, observed_at, of_these), collected)
+
+    def _observed_at(self, scope: Scope, since: datetime) -> datetime:
         """Return when asking began; later than all that is known, even if the machine's clock went back."""
         with self._inventory.read() as reader:
             newest = next(reader.manifest(scope), None)
         if newest is None:
-            return asked.since
-        return max(asked.since, newest.observed_at + timedelta(microseconds=1))
+            return since
+        return max(since, newest.observed_at + timedelta(microseconds=1))
 
     def _write(self, place: Scope, lines: pa.Table, asked: Asked, observed_at: datetime) -> Snapshot:
-        inputs: dict[str, Any] = asked.relations(lines)
-        site = None if place.sites is None else next(iter(place.sites))
-        return self._lake.write(
-            STATES_SQL.replace("FROM previous", f"FROM {self._lake.last_relation(place)}"),
-            inputs,
-            {
-                "now": naive(observed_at),
-                "retention": self._aged_retention,
-                "slack": EXPIRY_SLACK.total_seconds(),
-            },
-            Collected(place.provider, place.customer, site, observed_at),
-        )
+        collected = Collected(place.provider, place.customer, _only(place.sites), observed_at)
+        return self._lake.write(*self._join(place, lines, asked, observed_at), collected)
 
-    def _lines(self, scope: Scope) -> pa.Table:
+    def _join(
+        self, place: Scope, lines: pa.Table, asked: Asked, observed_at: datetime, of_lines: str = "true"
+    ) -> tuple[str, dict[str, Any], dict[str, object]]:
+        """Return the join that gives the rows: its SQL, its relations and its parameters."""
+        rows = self._lake.last_relation(place)
+        past = f"SELECT {', '.join(PAST)} FROM {rows} WHERE {of_lines}"  # noqa: S608 - own texts
+        with self._lake.connection() as cursor:
+            previous = cursor.sql(past).to_arrow_table()
+        relations = {**asked.relations(lines), "previous": previous}
+        inputs: dict[str, Any] = {name: _in_chunks(each) for name, each in relations.items()}
+        inputs["identified"] = identified(self._lake, inputs)
+        values: dict[str, object] = {
+            "now": naive(observed_at),
+            "retention": self._aged_retention,
+            "slack": EXPIRY_SLACK.total_seconds(),
+        }
+        return STATES_SQL, inputs, values
+
+    def _doubtful(self, past: str, asked: pa.Table, held: pa.Table, at: datetime) -> pa.Table:
+        values = {"at": naive(at), "slack": EXPIRY_SLACK.total_seconds()}
+        with self._lake.connection({"asked": asked, "held": held}) as cursor:
+            sql = DOUBT_SQL.replace("FROM previous", f"FROM {past}")
+            return cursor.sql(sql, params=values).to_arrow_table()
+
+    def lines(self, scope: Scope) -> pa.Table:
+        """Return the assigned lines of the scope, with vendor and kind of their devices."""
         with self._inventory.read() as reader:
-            batches = [_line_table(batch) for batch in reader.line_batches(scope)]
-        table = pa.concat_tables([LINES.empty_table(), *batches])
+            table = line_table(reader, scope)
         vendors, kinds = self._vendors_and_kinds(table.column("device_type"))
         return table.append_column("vendor", vendors).append_column("kind", kinds)
 
@@ -157,3 +192,22 @@ def _lines_of(lines: pa.Table, place: Scope) -> pa.Table:
     if place.sites is None:
         return lines
     return lines.filter(pc.is_in(lines.column("site"), pa.array(sorted(place.sites))))
+
+
+def lines_sql(keys: Sequence[int]) -> str:
+    """Return an SQL condition for the rows of these lines.
+
+    A list of numbers, not a join: only that DuckDB carries to the files, before it looks for the last rows.
+    """
+    return f"line_key IN ({', '.join(map(str, keys))})" if keys else "false"
+
+
+def _in_chunks(table: pa.Table) -> pa.Table:
+    """Return the table in parts that DuckDB's threads can share; of one piece, one thread reads it all."""
+    batches = table.combine_chunks().to_batches(max_chunksize=_CHUNK)
+    return pa.Table.from_batches(batches, schema=table.schema)
+
+
+def _only(sites: frozenset[str] | None) -> str | None:
+    """Return the one site of a place; `None` for all, and for several, which no manifest row can name."""
+    return next(iter(sites)) if sites is not None and len(sites) == 1 else None

@@ -3,15 +3,21 @@
 Both must say the same; a property test holds them together. The rule (design, "The three states"):
 
 - a live or permanent binding: `registered`;
+- none, and an event feed told how it ended: `unregistered` after a sign-off, `aged` after an expiry (exact);
 - none, and the last known expiry has passed, no longer ago than the retention: `aged`;
+- none, the last known expiry is still ahead, but the registrar restarted since and keeps its bindings in
+  memory only: `unknown`, since it has forgotten the binding and the phone does not know;
 - none, and the last known expiry was still ahead when the binding vanished (the phone signed off), or the
   retention is over, or the line was never seen: `unregistered`, until a binding is seen again;
 - the network could not be asked: `unknown`, with the last known state beside it.
+
+Exact evidence is `live`, `permanent`, `signed off` and `expiry reported`; `expired` and `vanished` are
+inferred from two looks and may be wrong about what happened between them.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from devlib.model import Binding, LineState
@@ -19,6 +25,7 @@ from devlib.model import Binding, LineState
 # A registrar counts whole seconds and its clock is read at another instant than ours, so a binding may
 # vanish this much before the expiry that we computed (Kamailio 5.6.3, measured: within one second).
 EXPIRY_SLACK = timedelta(seconds=2)
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
 class Evidence(StrEnum):
@@ -27,7 +34,10 @@ class Evidence(StrEnum):
     LIVE = "live"
     PERMANENT = "permanent"
     EXPIRED = "expired"
+    EXPIRY_REPORTED = "expiry reported"
+    SIGNED_OFF = "signed off"
     VANISHED = "vanished"
+    FORGOTTEN = "registrar restarted"
     RETENTION_OVER = "retention over"
     NEVER_SEEN = "never seen"
     NOT_ASKED = "not asked"
@@ -41,11 +51,13 @@ class Known:
         state: the state then.
         expires_at: last known expiry, UTC; `None` for a permanent binding or none ever.
         evidence: why it was in that state, where that is known.
+        known_at: when that was observed, UTC; `None` where it is not known.
     """
 
     state: LineState
     expires_at: datetime | None
     evidence: Evidence | None = None
+    known_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +68,38 @@ class Verdict:
     evidence: Evidence
 
 
-def newest(bindings: Sequence[Binding]) -> Binding | None:
-    """Return the binding that speaks for the line: a permanent one, or the one that ends last."""
-    return max(bindings, key=_weight, default=None)
+def newest(bindings: Sequence[Binding], now: datetime | None = None, *, dect: bool = False) -> Binding | None:
+    """Return the binding that speaks for the line.
 
+    Args:
+        bindings: of the line.
+        now: the moment at which a binding must be live to be preferred, UTC; `None` where all are.
+        dect: whether the line is a handset's, which leaves its old contact behind at each base that it
+            leaves: then the contact that registered last speaks, at the base where the handset is.
 
-def _weight(each: Binding) -> tuple[bool, float, float, str]:
-    ends = each.expires_at.timestamp() if each.expires_at else 0.0
-    registered = each.registered_at.timestamp() if each.registered_at else 0.0
-    return each.expires_at is None, ends, registered, each.contact
+    Returns:
+        A live one before one that has ended; of these a permanent one, or the one that ends last.
+    """
+
+    def weight(each: Binding) -> tuple[bool, bool, datetime, datetime, str]:
+        live = now is None or each.live(now)
+        ends, registered = each.expires_at or _BEGINNING, each.registered_at or _BEGINNING
+        if dect:
+            return live, False, registered, ends, each.contact
+        return live, each.expires_at is None, ends, registered, each.contact
+
+    return max(bindings, key=weight, default=None)
 
 
 def judge(
-    bindings: Sequence[Binding] | None, known: Known | None, now: datetime, retention: timedelta
+    bindings: Sequence[Binding] | None,
+    known: Known | None,
+    now: datetime,
+    retention: timedelta,
+    *,
+    knows_since: datetime | None = None,
+    told: Evidence | None = None,
+    dect: bool = False,
 ) -> Verdict:
     """Return the state of one line.
 
@@ -77,28 +108,56 @@ def judge(
         known: what the last snapshot that could ask knew; `None` for a line never observed.
         now: when the registrar's answer had arrived, UTC: expiries are compared with that moment.
         retention: how long after its last expiry a line is `aged`.
+        knows_since: when the memory of a registrar began that keeps its bindings in memory only, UTC.
+        told: how the last binding ended, as the event feed told: `SIGNED_OFF` or `EXPIRY_REPORTED`.
+        dect: whether the line is a handset's; see `newest`.
     """
     if bindings is None:
         return Verdict(LineState.UNKNOWN, Evidence.NOT_ASKED)
-    last = newest(bindings)
+    last = newest(bindings, now, dect=dect)
     if last is not None and last.live(now):
         permanent = last.expires_at is None
         return Verdict(LineState.REGISTERED, Evidence.PERMANENT if permanent else Evidence.LIVE)
-    if last is not None:
-        return _by_expiry(last.expires_at, now, retention)
+    if told is not None:
+        return Verdict(LineState.AGED if told is Evidence.EXPIRY_REPORTED else LineState.UNREGISTERED, told)
+    if last is None:
+        return _gone(known, now, retention, knows_since)
+    return _by_expiry(last.expires_at, now, retention, reported=_was_reported(known))
+
+
+def _gone(known: Known | None, now: datetime, retention: timedelta, knows_since: datetime | None) -> Verdict:
+    """Return the state of a line without any binding, of which nothing was told."""
     if known is None:
         return Verdict(LineState.UNREGISTERED, Evidence.NEVER_SEEN)
     if known.state is LineState.UNREGISTERED:
         return Verdict(LineState.UNREGISTERED, _why_still_gone(known))
-    return _by_expiry(known.expires_at, now, retention)
+    reported = _was_reported(known)
+    if _is_ahead(known.expires_at, now) and not reported:
+        return _vanished(known, knows_since)
+    return _by_expiry(known.expires_at, now, retention, reported=reported)
 
 
-def _by_expiry(expires_at: datetime | None, now: datetime, retention: timedelta) -> Verdict:
-    if expires_at is None or expires_at > now + EXPIRY_SLACK:
-        return Verdict(LineState.UNREGISTERED, Evidence.VANISHED)
-    if expires_at < now - retention:
+def _was_reported(known: Known | None) -> bool:
+    return known is not None and known.state is LineState.AGED and known.evidence is Evidence.EXPIRY_REPORTED
+
+
+def _is_ahead(expiry: datetime | None, now: datetime) -> bool:
+    return expiry is None or expiry > now + EXPIRY_SLACK
+
+
+def _vanished(known: Known, knows_since: datetime | None) -> Verdict:
+    forgotten = knows_since is not None and (
+        known.known_at is None or known.known_at < knows_since + EXPIRY_SLACK
+    )
+    if forgotten:
+        return Verdict(LineState.UNKNOWN, Evidence.FORGOTTEN)
+    return Verdict(LineState.UNREGISTERED, Evidence.VANISHED)
+
+
+def _by_expiry(expiry: datetime | None, now: datetime, retention: timedelta, *, reported: bool) -> Verdict:
+    if expiry is not None and expiry < now - retention:
         return Verdict(LineState.UNREGISTERED, Evidence.RETENTION_OVER)
-    return Verdict(LineState.AGED, Evidence.EXPIRED)
+    return Verdict(LineState.AGED, Evidence.EXPIRY_REPORTED if reported else Evidence.EXPIRED)
 
 
 def _why_still_gone(known: Known) -> Evidence:
@@ -107,57 +166,175 @@ def _why_still_gone(known: Known) -> Evidence:
     return Evidence.VANISHED if known.expires_at else Evidence.NEVER_SEEN
 
 
+# A SIP domain is compared without regard to case (RFC 3261 §19.1.4), a user part with it: what the inventory
+# and a registrar write is brought to one form, as `devlib.network.network_form` does for one line port.
+def network_form_sql(line_port: str) -> str:
+    """Return SQL of the form under which the line ports of two writers are the same.
+
+    Args:
+        line_port: SQL of a text `user@domain`.
+    """
+    return (
+        f"if({line_port} = lower({line_port}), {line_port}, regexp_extract({line_port}, '^(.*@)?', 0) "
+        f"|| lower(regexp_extract({line_port}, '[^@]*$', 0)))"
+    )
+
+
+def device_name_sql(contact: str) -> str:
+    """Return SQL of the device name in a contact that tells its MAC (`SEP` and twelve digits), else ''.
+
+    Contacts differ from line to line, what is recognised in them from device to device: so a phone is
+    recognised once, not once for each of its lines. See `devlib.model.identification`.
+
+    Args:
+        contact: SQL of a contact.
+    """
+    # One digit more than a MAC has is let in, so that `identify` can see that it is none.
+    return f"if(contains({contact}, 'SEP'), regexp_extract({contact}, '\\bSEP[0-9A-Fa-f]{{12,13}}'), '')"
+
+
+# What a phone says of itself; see `devlib.collect.identifying`.
+SAID = ("said_vendor", "said_model", "firmware", "said_mac", "said_mac_from")
+
+PAST = (
+    "line_key", "state", "state_before", "state_known_at", "evidence", "evidence_before", "expires_at",
+    "last_registered_at", "contact", "user_agent", "public_address", "private_address", "instance", "call_id",
+    *SAID, "current_base",
+)  # fmt: skip
+"""Columns of the last observation that `STATES_SQL` and `NEWS_SQL` read."""
+
+_BINDING = "struct_pack(contact, user_agent, received, instance, call_id, expires_at, registered_at)"
+
+
+def _said(name: str) -> str:
+    return (
+        f"CASE WHEN last IS NULL OR (same_said AND known.said_vendor IS NOT NULL) THEN known.{name} "
+        f"ELSE identified.{name} END"
+    )
+
+
 # The same rule for all lines of a collection. Relations: `lines` (inventory), `asked` (line_key, network,
-# answered, asked_at: when the answer had arrived), `held` (bindings by line_port), `previous` (last
-# observation of each line).
+# line_port, part: of which answer; answered; asked_at: when it had come; knows_since, told, reason),
+# `held` (bindings by part and line_port), `identified` (what user agent, instance and contact say) and
+# `previous` (last observation of each line). A binding counts for a line only within the same part: of the
+# network that was asked for it.
 # Parameters: $now (of the whole collection), $retention and $slack (seconds). Expiries are compared with
 # `asked_at`, as `judge` does: a binding that ends while others are asked has expired, not vanished.
-STATES_SQL = """
-WITH best AS (
-    SELECT line_port,
-        count(*) FILTER (expires_at IS NULL OR expires_at > asked_at) AS live,
-        arg_max(struct_pack(contact, user_agent, received, expires_at, registered_at),
-            (expires_at IS NULL, coalesce(expires_at, TIMESTAMP '0001-01-01'),
-             coalesce(registered_at, TIMESTAMP '0001-01-01'), contact)) AS last
-    FROM held JOIN lines USING (line_port) JOIN asked USING (line_key) GROUP BY line_port
-), known AS (
+STATES_SQL = f"""
+WITH known AS (
     SELECT line_key, expires_at, last_registered_at, contact, user_agent, public_address, private_address,
+        instance, call_id, {", ".join(SAID)}, current_base,
         if(state = 'unknown', state_before, state) AS state, state_known_at,
-        if(evidence = 'not asked', NULL, evidence) AS evidence
+        if(state = 'unknown', evidence_before, evidence) AS evidence
     FROM previous
+), found AS MATERIALIZED (
+    SELECT line_key, held.* EXCLUDE (part, line_port), kind IS NOT DISTINCT FROM 'dect_base' AS dect,
+        held.expires_at IS NULL OR held.expires_at > asked_at AS live
+    FROM held JOIN asked ON held.part = asked.part
+        AND {network_form_sql("held.line_port")} = {network_form_sql("asked.line_port")}
+    JOIN lines USING (line_key)
+), counted AS (
+    SELECT line_key, count(*) AS all_of_it, count(*) FILTER (live) AS live FROM found GROUP BY line_key
+), best AS (  -- nearly every line has one binding: choosing among several costs ten times as much
+    SELECT line_key, counted.live, {_BINDING} AS last
+    FROM found JOIN counted USING (line_key) WHERE all_of_it = 1
+    UNION ALL
+    SELECT line_key, any_value(counted.live),
+        arg_max({_BINDING}, (found.live, expires_at IS NULL AND NOT dect,
+             coalesce(if(dect, registered_at, expires_at), TIMESTAMP '0001-01-01'),
+             coalesce(if(dect, expires_at, registered_at), TIMESTAMP '0001-01-01'), contact))
+    FROM found JOIN counted USING (line_key) WHERE all_of_it > 1 GROUP BY line_key
 ), joined AS (
-    SELECT lines.*, asked.network, asked.answered, asked.asked_at, coalesce(best.live, 0) AS live, best.last,
-        known.line_key IS NOT NULL AND known.state IS NOT NULL AS seen, known,
+    SELECT lines.*, asked.* EXCLUDE (line_key, line_port), coalesce(best.live, 0) AS live, best.last, known,
+        known.line_key IS NOT NULL AND known.state IS NOT NULL AS seen,
         CASE WHEN best.last IS NOT NULL THEN best.last.expires_at ELSE known.expires_at END AS expiry,
-        best.last IS NULL AND known.state IS NOT DISTINCT FROM 'unregistered' AS still_gone
+        best.last IS NULL AND known.state IS NOT DISTINCT FROM 'unregistered' AS still_gone,
+        known.state IS NOT DISTINCT FROM 'aged' AND known.evidence IS NOT DISTINCT FROM 'expiry reported'
+            AS reported
     FROM lines JOIN asked USING (line_key)
-    LEFT JOIN best USING (line_port) LEFT JOIN known USING (line_key)
+    LEFT JOIN best USING (line_key) LEFT JOIN known USING (line_key)
 ), judged AS (
-    SELECT *, CASE
+    SELECT *, if(kind IS NOT DISTINCT FROM 'dect_base', greatest(live - 1, 0), 0) AS ghost_count,
+        last.user_agent IS NOT DISTINCT FROM known.user_agent
+            AND last.instance IS NOT DISTINCT FROM known.instance
+            AND {device_name_sql("last.contact")} IS NOT DISTINCT FROM {device_name_sql("known.contact")}
+            AS same_said,
+    CASE
         WHEN NOT answered THEN 'not asked'
         WHEN live > 0 THEN if(last.expires_at IS NULL, 'permanent', 'live')
+        WHEN told IS NOT NULL THEN told
         WHEN last IS NULL AND NOT seen THEN 'never seen'
         WHEN still_gone THEN coalesce(known.evidence, if(expiry IS NULL, 'never seen', 'vanished'))
-        WHEN expiry IS NULL OR expiry > asked_at + to_seconds($slack) THEN 'vanished'
+        WHEN last IS NULL AND NOT reported AND (expiry IS NULL OR expiry > asked_at + to_seconds($slack))
+            THEN if(knows_since + to_seconds($slack) > coalesce(known.state_known_at, TIMESTAMP '0001-01-01'),
+                'registrar restarted', 'vanished')
         WHEN expiry < asked_at - to_seconds($retention) THEN 'retention over'
-        ELSE 'expired' END AS evidence
+        ELSE if(reported, 'expiry reported', 'expired') END AS evidence
     FROM joined
 )
 SELECT provider, customer, site, mac, device_name, device_type, port, line_port, line_type, user_id,
     first_name, last_name, phone_number, extension,
-    CASE evidence WHEN 'not asked' THEN 'unknown' WHEN 'live' THEN 'registered'
-        WHEN 'permanent' THEN 'registered' WHEN 'expired' THEN 'aged' ELSE 'unregistered' END AS state,
+    CASE WHEN evidence IN ('not asked', 'registrar restarted') THEN 'unknown'
+        WHEN evidence IN ('live', 'permanent') THEN 'registered'
+        WHEN evidence IN ('expired', 'expiry reported') THEN 'aged' ELSE 'unregistered' END AS state,
     expiry AS expires_at,
     coalesce(last.registered_at, known.last_registered_at) AS last_registered_at,
     coalesce(last.contact, known.contact) AS contact,
     coalesce(last.user_agent, known.user_agent) AS user_agent,
     coalesce(nullif(regexp_extract(last.received, '^sips?:(?:[^@]*@)?([^;>?]+)', 1), ''),
         known.public_address) AS public_address,
-    coalesce(nullif(regexp_extract(last.contact, '^sips?:(?:[^@]*@)?([^;>?]+)', 1), ''),
-        known.private_address) AS private_address,
-    base_station_id, $now AS observed_at, if(answered, live, NULL) AS bindings,
-    known.state AS state_before, if(answered, asked_at, known.state_known_at) AS state_known_at,
-    evidence, network, line_key, vendor, kind, chain_id
-FROM judged
+    if(last.contact IS NOT DISTINCT FROM known.contact, known.private_address, coalesce(
+        nullif(regexp_extract(last.contact, '^sips?:(?:[^@]*@)?([^;>?]+)', 1), ''), known.private_address))
+        AS private_address,
+    base_station_id, $now AS observed_at, if(answered, live - ghost_count, NULL) AS bindings,
+    known.state AS state_before,
+    if(evidence IN ('not asked', 'registrar restarted'), known.state_known_at, asked_at) AS state_known_at,
+    evidence, network, line_key, vendor, kind, chain_id,
+    coalesce(last.instance, known.instance) AS instance,
+    coalesce(last.call_id, known.call_id) AS call_id,
+    {", ".join(f"{_said(name)} AS {name}" for name in SAID)},
+    if(answered, ghost_count, NULL) AS ghosts,
+    CASE WHEN kind IS NOT DISTINCT FROM 'dect_base'
+        THEN if(last IS NULL, known.current_base, coalesce({_said("said_mac")}, known.current_base)) END
+        AS current_base,
+    if(evidence = 'registrar restarted', 'The registrar restarted at '
+        || strftime(knows_since, '%Y-%m-%d %H:%M:%S') || ' UTC and keeps its bindings in memory only.',
+        reason) AS reason,
+    known.evidence AS evidence_before
+FROM judged LEFT JOIN identified ON identified.user_agent IS NOT DISTINCT FROM last.user_agent
+    AND identified.instance IS NOT DISTINCT FROM last.instance
+    AND identified.named IS NOT DISTINCT FROM {device_name_sql("last.contact")}
 ORDER BY provider, customer, site, mac, port
-"""
+"""  # noqa: S608 - own texts
+
+# What phones say of themselves that the last observation of their line does not know already. Relations:
+# those of `STATES_SQL`.
+NEWS_SQL = f"""
+SELECT DISTINCT held.user_agent, held.instance, {device_name_sql("held.contact")} AS named
+FROM held JOIN asked ON held.part = asked.part
+    AND {network_form_sql("held.line_port")} = {network_form_sql("asked.line_port")}
+LEFT JOIN previous USING (line_key)
+WHERE previous.said_vendor IS NULL OR held.user_agent IS DISTINCT FROM previous.user_agent
+    OR held.instance IS DISTINCT FROM previous.instance
+    OR {device_name_sql("held.contact")} IS DISTINCT FROM {device_name_sql("previous.contact")}
+"""  # noqa: S608 - own texts
+
+# The lines of which a table of all bindings may be wrong, since a registrar writes its table some time after
+# its memory: the last observation has a registered line that the table lacks before its expiry, or the feed
+# told of a sign-off and the table still has a binding. Relations: `asked` (line_key, line_port), `held`,
+# `previous`. Parameters: $at (when the table was read), $slack (seconds).
+DOUBT_SQL = f"""
+WITH live AS (
+    SELECT DISTINCT {network_form_sql("line_port")} AS form FROM held
+    WHERE expires_at IS NULL OR expires_at > $at
+), known AS (
+    SELECT line_key, expires_at, if(state = 'unknown', state_before, state) AS state,
+        if(state = 'unknown', evidence_before, evidence) AS evidence
+    FROM previous
+)
+SELECT asked.line_key, asked.line_port
+FROM asked JOIN known USING (line_key) LEFT JOIN live ON live.form = {network_form_sql("asked.line_port")}
+WHERE (live.form IS NULL AND known.state = 'registered'
+        AND (known.expires_at IS NULL OR known.expires_at > $at + to_seconds($slack)))
+    OR (live.form IS NOT NULL AND known.evidence = 'signed off')
+"""  # noqa: S608 - own texts

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 
 from devlib.clock import Clock
 from devlib.collect.collection import Collection, Collector
@@ -36,6 +36,7 @@ def keep_collecting(
     every: timedelta,
     clock: Clock,
     tell: Callable[[Collection | TryLater], bool],
+    daily: Callable[[date], None] | None = None,
 ) -> None:
     """Collect at once, then at each multiple of `every` after the start.
 
@@ -48,11 +49,16 @@ def keep_collecting(
         every: distance between two starts.
         clock: waits.
         tell: is given each result; collecting ends when it returns false.
+        daily: is given each day (UTC) that has ended, once, after the first collection of the next.
     """
     start = clock.monotonic()
+    day = clock.now().date()
     while True:
         try:
             result: Collection | TryLater = collector.collect(scope)
+            if daily is not None and clock.now().date() > day:
+                daily(day)
+                day = clock.now().date()
         except TryLater as error:
             result = error
         if not tell(result):

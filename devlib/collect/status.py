@@ -9,7 +9,7 @@ from devlib.collect.asking import nobody_serves
 from devlib.collect.networks import Networks
 from devlib.collect.rule import Evidence, Known, judge, newest
 from devlib.collect.waiting import run_blocking
-from devlib.language import Message
+from devlib.language import Message, message
 from devlib.model import Binding, Device, Line, LineState, Scope, roll_up
 from devlib.network import Answers
 from devlib.storage import Lake, utc
@@ -66,14 +66,8 @@ class DeviceStatus:
         return sum(each.state is LineState.REGISTERED for each in self.lines)
 
 
-@dataclass(frozen=True, slots=True)
-class _Remembered:
-    known: Known | None
-    known_at: datetime | None
-
-
 def ask_device(
-    device: Device, networks: Networks, lake: Lake, clock: Clock, retention: float
+    device: Device, networks: Networks, lake: Lake, clock: Clock, retention: float, *, dect: bool = False
 ) -> DeviceStatus:
     """Ask the network for the lines of one device.
 
@@ -83,6 +77,7 @@ def ask_device(
         lake: what was known before.
         clock: when it is.
         retention: seconds after its last expiry for which a line is `aged`.
+        dect: whether it is a DECT base: of a handset's contacts the one that registered last speaks.
 
     Returns:
         The state of each line and of the device; lines that could not be asked are `unknown`.
@@ -91,7 +86,7 @@ def ask_device(
     network, answers = run_blocking(_ask(device, networks))
     now = clock.now()
     lines = tuple(
-        _line_status(line, answers, remembered.get(line.key, _Remembered(None, None)), now, retention)
+        _line_status(line, answers, remembered.get(line.key), now, timedelta(seconds=retention), dect=dect)
         for line in device.lines
     )
     return DeviceStatus(device, roll_up(each.state for each in lines), lines, network, now)
@@ -110,43 +105,44 @@ async def _ask(device: Device, networks: Networks) -> tuple[str, Answers]:
 
 
 def _line_status(
-    line: Line, answers: Answers, remembered: _Remembered, now: datetime, retention: float
+    line: Line, answers: Answers, known: Known | None, now: datetime, retention: timedelta, *, dect: bool
 ) -> LineStatus:
     bindings = answers.bindings.get(line.line_port)
-    verdict = judge(bindings, remembered.known, now, timedelta(seconds=retention))
-    binding = newest(bindings or ())
-    known = remembered.known
+    verdict = judge(bindings, known, now, retention, knows_since=answers.knows_since, dect=dect)
+    binding = newest(bindings or (), now, dect=dect)
+    live = sum(each.live(now) for each in bindings or ())
+    unknown = verdict.state is LineState.UNKNOWN
+    reason = answers.unanswered.get(line.line_port)
+    if verdict.evidence is Evidence.FORGOTTEN:
+        reason = message("The registrar restarted and keeps its bindings in memory only.")
     return LineStatus(
         line=line,
         state=verdict.state,
         evidence=verdict.evidence,
         binding=binding,
-        bindings=None if bindings is None else sum(each.live(now) for each in bindings),
+        # A handset's contacts at other bases are ghosts, not bindings.
+        bindings=None if bindings is None else min(live, 1) if dect else live,
         state_before=known.state if known else None,
-        state_known_at=remembered.known_at if bindings is None else now,
+        state_known_at=(known.known_at if known else None) if unknown else now,
         expires_at=binding.expires_at if binding else (known.expires_at if known else None),
-        reason=answers.unanswered.get(line.line_port),
+        reason=reason,
     )
 
 
-def _remember(lake: Lake, device: Device) -> dict[int, _Remembered]:
+def _remember(lake: Lake, device: Device) -> dict[int, Known]:
     rows = lake.last_relation(Scope(device.provider, device.customer))
     keys = [line.key for line in device.lines]
     sql = (
-        "SELECT line_key, if(state = 'unknown', state_before, state), expires_at, evidence, state_known_at "  # noqa: S608
+        "SELECT line_key, if(state = 'unknown', state_before, state), expires_at, "  # noqa: S608 - own texts
+        "if(state = 'unknown', evidence_before, evidence), state_known_at "
         f"FROM {rows} WHERE line_key IN (SELECT unnest($keys::BIGINT[]))"
     )
     with lake.connection() as cursor:
-        found: Sequence[tuple[int, str | None, datetime | None, str, datetime | None]] = cursor.execute(
-            sql, {"keys": keys}
-        ).fetchall()
-    return {key: _from_row(*values) for key, *values in found}  # type: ignore[arg-type]
-
-
-def _from_row(
-    state: str | None, expires_at: datetime | None, evidence: str, known_at: datetime | None
-) -> _Remembered:
-    if state is None:
-        return _Remembered(None, None)
-    known = Known(LineState(state), utc(expires_at), Evidence(evidence))
-    return _Remembered(known, utc(known_at))
+        found: Sequence[tuple[int, str | None, datetime | None, str | None, datetime | None]] = (
+            cursor.execute(sql, {"keys": keys}).fetchall()
+        )
+    return {
+        key: Known(LineState(state), utc(expires_at), Evidence(why) if why else None, utc(known_at))
+        for key, state, expires_at, why, known_at in found
+        if state is not None
+    }

@@ -9,15 +9,18 @@ from devlib.model.catalogue import (
     normal_form,
 )
 from devlib.model.fleet import Customer, Device, Line, LineType, NewDevice, Provider, Site, User
+from devlib.model.identification import Identification, MacSource, identify
 from devlib.model.identity import EVERYTHING, Identity, Role, Scope
 from devlib.model.mac import Mac, mac_number
 from devlib.model.observation import (
     ARTICLE_COLUMNS,
     DEVICE_LIST,
+    FIRST_LAYOUT_COLUMNS,
     IMPORT_RESULT,
     IMPORT_TEMPLATE,
     LINE_STATES,
     OBSERVATIONS,
+    OBSERVATIONS_LAYOUT,
     SITE_TYPES,
     SUPPORTED_DEVICES,
 )
@@ -28,10 +31,12 @@ __all__ = [
     "ARTICLE_COLUMNS",
     "DEVICE_LIST",
     "EVERYTHING",
+    "FIRST_LAYOUT_COLUMNS",
     "IMPORT_RESULT",
     "IMPORT_TEMPLATE",
     "LINE_STATES",
     "OBSERVATIONS",
+    "OBSERVATIONS_LAYOUT",
     "SITE_TYPES",
     "SUPPORTED_DEVICES",
     "Binding",
@@ -43,11 +48,13 @@ __all__ = [
     "Device",
     "DeviceKind",
     "DeviceType",
+    "Identification",
     "Identity",
     "Line",
     "LineState",
     "LineType",
     "Mac",
+    "MacSource",
     "NewDevice",
     "Provider",
     "Role",
@@ -55,6 +62,7 @@ __all__ = [
     "Site",
     "Table",
     "User",
+    "identify",
     "load_catalogue",
     "mac_number",
     "normal_form",

@@ -52,15 +52,44 @@ OBSERVATIONS = Table(
         Column("state_known_at", _MOMENT, "State Known At", "État connu le",
                "When the last known state was observed (UTC)."),
         Column("evidence", _TEXT, "Evidence", "Preuve",
-               "Why: live, permanent, expired, vanished, retention over, never seen, not asked."),
+               "Why: live, permanent, expired, vanished, retention over, never seen, not asked, registrar "
+               "restarted; signed off and expiry reported are what an event feed said, and exact."),
         Column("network", _TEXT, "Network", "Réseau", "Name of the network that was asked."),
         Column("line_key", _INTEGER, "Line Key", "Clé de ligne", "Integer key of the line in the inventory."),
         Column("vendor", _TEXT, "Vendor", "Constructeur", "Maker of the device."),
         Column("kind", _TEXT, "Kind", "Genre", "desk, conference, ata or dect_base."),
         Column("chain_id", _TEXT, "Chain ID", "ID de chaîne",
                "ID of the multicell chain; DECT only.", hostile=True),
+        Column("instance", _TEXT, "Instance", "Instance",
+               "Last known +sip.instance, as the phone said.", hostile=True),
+        Column("call_id", _TEXT, "Call-ID", "Call-ID",
+               "Call-ID of the last known REGISTER; a new one means that the phone restarted.", hostile=True),
+        Column("said_vendor", _TEXT, "Said Vendor", "Constructeur annoncé",
+               "Maker that the phone says it is of."),
+        Column("said_model", _TEXT, "Said Model", "Modèle annoncé",
+               "Model that the phone says it is.", hostile=True),
+        Column("firmware", _TEXT, "Firmware", "Micrologiciel",
+               "Firmware that the phone says it runs.", hostile=True),
+        Column("said_mac", _TEXT, "Said MAC Address", "Adresse MAC annoncée",
+               "Address that the phone says it has; the inventory decides which device it is."),
+        Column("said_mac_from", _TEXT, "Said MAC From", "Source de l’adresse annoncée",
+               "Where that was read: user agent, device name, instance."),
+        Column("ghosts", _INTEGER, "Ghosts", "Liaisons fantômes",
+               "Older contacts of a DECT handset at other bases; not counted as bindings."),
+        Column("current_base", _TEXT, "Current Base", "Base actuelle",
+               "MAC of the base at which a DECT handset registered last."),
+        Column("reason", _TEXT, "Reason", "Raison",
+               "Why the network could not be asked.", hostile=True),
+        Column("evidence_before", _TEXT, "Evidence Before", "Preuve précédente",
+               "Evidence in the last snapshot that could ask."),
     ),
 )
+
+OBSERVATIONS_LAYOUT = 2
+"""Version of the columns of `OBSERVATIONS`, kept with each file; columns are only ever added at the end."""
+
+FIRST_LAYOUT_COLUMNS = 32
+"""Number of columns that files of layout 1 have."""
 
 LINE_STATES = OBSERVATIONS.part(
     "line_states",

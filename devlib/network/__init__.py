@@ -4,10 +4,14 @@ from devlib.network.opening import open_network
 from devlib.network.phones import Phone, PhoneFleet
 from devlib.network.protocol import (
     CHECK_SYNC,
+    WHOLE,
     Answers,
     Capabilities,
     Change,
     ChangeKind,
+    FeedBack,
+    FeedEvent,
+    FeedLost,
     Health,
     Network,
     RegistrationSource,
@@ -21,11 +25,15 @@ from devlib.network.simulator_devices import DeviceOf
 
 __all__ = [
     "CHECK_SYNC",
+    "WHOLE",
     "Answers",
     "Capabilities",
     "Change",
     "ChangeKind",
     "DeviceOf",
+    "FeedBack",
+    "FeedEvent",
+    "FeedLost",
     "Health",
     "Network",
     "Phone",

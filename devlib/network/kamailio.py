@@ -1,8 +1,14 @@
-"""A Kamailio registrar, asked over JSON-RPC: lookups on a few keep-alive connections, restart by NOTIFY."""
+"""A Kamailio registrar: asked over JSON-RPC, and with SQL and over its event feed where they are set.
+
+What it can know follows from that.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from datetime import datetime
+
+import pyarrow as pa
 
 from devlib.clock import Clock
 from devlib.config import KamailioSettings
@@ -11,13 +17,17 @@ from devlib.language import message
 from devlib.model import Binding
 from devlib.network.hostile import clean_integer, clean_text
 from devlib.network.json_rpc import RpcAnswer, read_answer
-from devlib.network.kamailio_answers import Unreadable, next_hop, read_dump
+from devlib.network.kamailio_answers import Unreadable, next_hop, read_dump, uptime
+from devlib.network.kamailio_completing import completed
+from devlib.network.kamailio_events import EventFeed
+from devlib.network.kamailio_location import Location
 from devlib.network.kamailio_lookup import UNREADABLE, Place, Sweep
 from devlib.network.protocol import (
     CHECK_SYNC,
     Answers,
     Capabilities,
     Change,
+    FeedEvent,
     Health,
     RestartAnswer,
     RestartOutcome,
@@ -29,6 +39,7 @@ from devlib.network.rpc_client import Limits, NoAnswerInTime, RpcClient
 MOST_DUMPED = 5_000  # contacts; `ul.dump` is quadratic beyond (SIP study §2)
 
 _DUMP = Limits.of(seconds=30.0, answer_bytes=16 << 20)  # 5 000 contacts are about 3 MB
+_NO_UPTIME = message("The registrar does not tell since when it runs: what it forgot cannot be told.")
 _SUCCESS_CLASS = 2  # RFC 3261 §21.2
 _OUTCOMES = {
     401: RestartOutcome.AUTH_NEEDED,
@@ -58,7 +69,18 @@ class Kamailio:
         self._clock = clock
         self._client = RpcClient(settings)
         self._place = Place(settings.name, self._client, settings.table, clock)
-        self._capabilities = Capabilities(user_agent=True, instance=True, snapshot=True, restart=True)
+        self._location = Location(settings, clock) if settings.database else None
+        self._capabilities = Capabilities(
+            user_agent=True,
+            instance=True,
+            snapshot=True,
+            delta=self._location is not None,
+            push=settings.events is not None,
+            explicit_unregister=settings.events is not None,
+            restart=True,
+            whole=self._location is not None,
+            probe=True,
+        )
 
     @property
     def name(self) -> str:
@@ -67,29 +89,102 @@ class Kamailio:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What Kamailio tells over RPC: no changes, and nothing of a binding that is gone."""
+        """What it tells: over RPC alone no changes, and nothing of a binding that is gone."""
         return self._capabilities
 
     async def lookup(self, line_ports: Iterable[str]) -> Answers:
-        """Return the live bindings of `line_ports`, asked one by one with `ul.lookup`.
+        """Return the live bindings of `line_ports`: with SQL, or asked one by one with `ul.lookup`.
 
         After several failures in a row, without any answer between, the rest is not asked: a dead registrar
         costs one time limit or two, not one for each line port. One that answers now and then is given up
         after `lookup_seconds`.
         """
+        if self._location is not None:
+            return await self._while_it_answers(await self._location.lookup(line_ports))
         settings = self._settings
         sweep = Sweep(self._place, line_ports, 2 * settings.connections, settings.lookup_seconds)
         workers = min(self._settings.connections, sweep.size)
         await asyncio.gather(*(sweep.work() for _ in range(workers)))
-        return sweep.answers
+        answers = sweep.answers
+        if all(answers.bindings.values()):
+            return answers
+        return await self._with_memory(answers)
+
+    async def _while_it_answers(self, answers: Answers) -> Answers:
+        """Take the table's word only while the registrar answers.
+
+        A table outlives its registrar: while that is down no phone can refresh, and each would look aged.
+        """
+        try:
+            await self._client.call("core.version", [])
+        except NetworkUnreachable as error:
+            return Answers({}, {**dict.fromkeys(answers.bindings, error.what), **answers.unanswered})
+        return answers
+
+    async def _with_memory(self, answers: Answers) -> Answers:
+        """Add since when the registrar's memory reaches back, for the line ports of which it holds nothing.
+
+        Asked after the last answer: a restart in the middle of the lookup is seen.
+        """
+        try:
+            since = uptime(await self._client.call("core.uptime", []), self._clock.now())
+        except (NetworkUnreachable, Unreadable):
+            since = None
+        if since is not None:
+            return replace(answers, knows_since=since)
+        # Whether it forgot them or never held them cannot be told: then nothing is said of them.
+        gone = [port for port, found in answers.bindings.items() if not found]
+        for port in gone:
+            del answers.bindings[port]
+            answers.unanswered[port] = _NO_UPTIME
+        return answers
+
+    async def whole(self) -> pa.Table:
+        """Return every row of the location table.
+
+        Raises:
+            CapabilityMissing: no `database` is set.
+            NetworkUnreachable: the database does not answer as it should.
+        """
+        return await self._require_location().whole()
+
+    async def events(self) -> AsyncIterator[FeedEvent]:
+        """Yield what happens, for ever; what a REGISTER set is looked up, for the feed tells what was wished.
+
+        Raises:
+            CapabilityMissing: no `events` is set.
+        """
+        settings = self._settings
+        if settings.events is None:
+            raise CapabilityMissing(
+                message("This registrar tells no events."),
+                where=self.name,
+                remedy=message("Set `events` in devlib.toml to host:port of its module evapi."),
+            )
+        feed = EventFeed(settings.events, self.name, self._clock, settings.seconds)
+        async for event in completed(feed.events(), self.lookup):
+            yield event
+
+    def _require_location(self) -> Location:
+        if self._location is None:
+            raise CapabilityMissing(
+                message("The location table of this registrar cannot be read."),
+                where=self.name,
+                remedy=message("Set `database` in devlib.toml, or look up line ports one by one."),
+            )
+        return self._location
 
     async def snapshot(self) -> AsyncIterator[Binding]:
-        """Yield every live binding, read with `ul.dump`; its line ports are as the registrar writes them.
+        """Yield every live binding, with `ul.dump` or SQL; its line ports are as the registrar writes them.
 
         Raises:
             CapabilityMissing: more than 5 000 contacts; a dump would hold up the registrar for minutes.
             NetworkUnreachable: the registrar does not answer as it should.
         """
+        if self._location is not None:
+            async for binding in self._location.snapshot():
+                yield binding
+            return
         count = await self._count()
         if count is None or count > MOST_DUMPED:
             raise CapabilityMissing(
@@ -109,17 +204,21 @@ class Kamailio:
             raise NetworkUnreachable(UNREADABLE, where=self._client.where) from None
 
     async def changes(self, since: datetime) -> AsyncIterator[Change]:
-        """Refuse: over RPC Kamailio tells nothing of what is gone.
+        """Yield what was set after `since`, with SQL; over RPC Kamailio keeps no changes.
 
         Raises:
-            CapabilityMissing: always.
+            CapabilityMissing: no `database` is set.
+            NetworkUnreachable: the database does not answer.
         """
+        if self._location is not None:
+            async for change in self._location.changes(since):
+                yield change
+            return
         raise CapabilityMissing(
             message("Kamailio keeps no list of changes (asked for since {since}).", since=since.isoformat()),
             where=self.name,
             remedy=message("Compare two snapshots of the suite instead."),
         )
-        yield  # type: ignore[unreachable]  # makes this a generator, as the protocol wants
 
     async def check(self) -> Health:
         """Return whether Kamailio answers, its version and its number of contacts; does not raise."""
@@ -127,6 +226,8 @@ class Kamailio:
         try:
             version = await self._client.call("core.version", [])
             count = await self._count()
+            if self._location is not None:
+                count = await self._location.check()
         except NetworkUnreachable as error:
             return Health(self.name, False, error.what, None, self._clock.monotonic() - start)
         if count is None:

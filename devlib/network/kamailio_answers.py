@@ -1,12 +1,15 @@
 """What Kamailio's `usrloc` answers mean (SIP study §2); every text in them is hostile."""
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 from devlib.model import Binding
 from devlib.network.hostile import USER_AGENT_LIMIT, clean_integer, clean_moment, clean_text
+from devlib.network.json_rpc import RpcAnswer
 
 _MOST_CONTACTS = 64
+_LONGEST_UPTIME = 100 * 365 * 86_400  # seconds
 _GONE = frozenset({"expired", "deleted"})
 
 
@@ -110,3 +113,20 @@ def next_hop(result: object) -> str | None:
     if transport not in ("udp", "tcp", "tls") or not plain:
         return None
     return f"sip:{host}:{port};transport={transport}"
+
+
+def uptime(answer: RpcAnswer, now: datetime) -> datetime:
+    """Return when the registrar started, as `core.uptime` tells; whole seconds.
+
+    Args:
+        answer: of `core.uptime`.
+        now: when it had arrived, UTC.
+
+    Raises:
+        Unreadable: it has not the form that Kamailio gives it.
+    """
+    result = answer.result
+    seconds = clean_integer(result.get("uptime")) if isinstance(result, dict) else None
+    if seconds is None or seconds > _LONGEST_UPTIME:
+        raise Unreadable("core.uptime")
+    return now - timedelta(seconds=seconds)

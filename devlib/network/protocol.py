@@ -11,6 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+import pyarrow as pa
+
 from devlib.errors import UsageError
 from devlib.language import Message, message
 from devlib.model import Binding
@@ -18,6 +20,15 @@ from devlib.network.hostile import clean_text
 
 CHECK_SYNC = "check-sync;reboot=true"
 NO_LINE_PORT = message("This is no SIP address of the form user@domain.")
+
+WHOLE = pa.schema(
+    [
+        *((name, pa.string()) for name in ("line_port", "contact", "user_agent", "received")),
+        *((name, pa.string()) for name in ("instance", "call_id")),
+        *((name, pa.timestamp("us")) for name in ("expires_at", "registered_at")),
+    ]
+)
+"""Columns of `RegistrationSource.whole`; the moments are UTC without a zone, an empty expiry is permanent."""
 
 _LINE_PORT = re.compile(r"[^\s@<>\";?,\\]{1,128}@[A-Za-z0-9.\-\[\]:]{1,255}")
 _EVENT = re.compile(r"[A-Za-z0-9\-._~!%*+`']{1,64}(?:;[A-Za-z0-9\-._=]{1,64}){0,4}")
@@ -35,6 +46,8 @@ class Capabilities:
         push: changes arrive by themselves.
         explicit_unregister: a change tells a sign-off from an expiry.
         restart: phones can be restarted through it.
+        whole: all bindings come cheaply as one table (`whole`).
+        probe: phones can be asked whether they answer.
     """
 
     user_agent: bool = False
@@ -44,6 +57,8 @@ class Capabilities:
     push: bool = False
     explicit_unregister: bool = False
     restart: bool = False
+    whole: bool = False
+    probe: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +68,13 @@ class Answers:
     Args:
         bindings: live bindings by line port as the caller wrote it; empty where the registrar holds none.
         unanswered: why the network could not be asked, by line port.
+        knows_since: when the registrar's memory began, UTC, where it keeps bindings in memory only: of what
+            was registered before, it says nothing; `None` where a restart makes it forget nothing.
     """
 
     bindings: dict[str, tuple[Binding, ...]] = field(default_factory=dict)
     unanswered: dict[str, Message] = field(default_factory=dict)
+    knows_since: datetime | None = None
 
     def __repr__(self) -> str:
         # Short: logs need no hostile text, and asyncio.run writes the result of its task out (CPython 3.11,
@@ -88,6 +106,33 @@ class Change:
     line_port: str
     at: datetime
     binding: Binding
+
+
+@dataclass(frozen=True, slots=True)
+class FeedLost:
+    """The event feed broke off: what happens from now on is not heard.
+
+    Args:
+        at: when that was noticed, UTC.
+        reason: why.
+    """
+
+    at: datetime
+    reason: Message
+
+
+@dataclass(frozen=True, slots=True)
+class FeedBack:
+    """The event feed is connected, for the first time or again: what went before has to be read elsewhere.
+
+    Args:
+        at: since when events arrive, UTC.
+    """
+
+    at: datetime
+
+
+FeedEvent = Change | FeedLost | FeedBack
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +216,25 @@ class RegistrationSource(Protocol):
 
         Raises:
             CapabilityMissing: the network does not keep changes.
+        """
+        ...
+
+    async def whole(self) -> pa.Table:
+        """Return every binding that the network holds, as one table with the schema `WHOLE`.
+
+        Bindings whose expiry has passed and that the network still shows are among them: they are evidence.
+
+        Raises:
+            CapabilityMissing: the network cannot.
+            NetworkUnreachable: it does not answer.
+        """
+        ...
+
+    def events(self) -> AsyncIterator[FeedEvent]:
+        """Yield what happens, from now on, for ever; a feed that breaks off is connected again by itself.
+
+        Raises:
+            CapabilityMissing: the network pushes nothing.
         """
         ...
 

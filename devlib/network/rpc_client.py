@@ -136,7 +136,7 @@ class RpcClient:
         settings = self._settings
         headers = {"Content-Type": "application/json"}
         if settings.rpc_user is not None:
-            password = settings.rpc_password.get_secret_value() if settings.rpc_password else ""
+            password = settings.rpc_password.reveal() if settings.rpc_password else ""
             login = base64.b64encode(f"{settings.rpc_user}:{password}".encode()).decode("ascii")
             headers["Authorization"] = f"Basic {login}"
         connector = (

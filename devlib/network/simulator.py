@@ -7,6 +7,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
 
+import pyarrow as pa
+
 from devlib.clock import Clock
 from devlib.config import SimulatorSettings
 from devlib.errors import NetworkUnreachable
@@ -15,10 +17,14 @@ from devlib.model import Binding
 from devlib.network.protocol import (
     CHECK_SYNC,
     NO_LINE_PORT,
+    WHOLE,
     Answers,
     Capabilities,
     Change,
     ChangeKind,
+    FeedBack,
+    FeedEvent,
+    FeedLost,
     Health,
     RestartAnswer,
     RestartOutcome,
@@ -29,6 +35,7 @@ from devlib.network.simulator_lines import NOWHERE
 from devlib.network.simulator_script import ScriptedLine
 from devlib.network.simulator_world import World
 
+_LOOK_EVERY = 1.0  # seconds between two looks of the event feed
 _AT_ONCE = 2_000  # line ports between two turns of the event loop
 
 
@@ -56,7 +63,14 @@ class Simulator:
         self._world = World(settings.name, settings.seed, settings.registrars, device_of or (lambda _: None))
         self._down: set[int] = set()
         self._capabilities = Capabilities(
-            user_agent=True, instance=True, snapshot=True, delta=True, explicit_unregister=True, restart=True
+            user_agent=True,
+            instance=True,
+            snapshot=True,
+            delta=True,
+            push=True,
+            explicit_unregister=True,
+            restart=True,
+            whole=bool(self._known),
         )
 
     @property
@@ -66,7 +80,7 @@ class Simulator:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Everything but push."""
+        """Everything but probing."""
         return self._capabilities
 
     async def lookup(self, line_ports: Iterable[str]) -> Answers:
@@ -117,6 +131,36 @@ class Simulator:
                 yield Change(kind, line_port, after.registered_at or self._clock.now(), after)
             elif after is None and before is not None:
                 yield self._end(before)
+
+    async def whole(self) -> pa.Table:
+        """Return the live binding of every known line port.
+
+        Raises:
+            NetworkUnreachable: one of the registrars does not answer.
+        """
+        rows = [{name: getattr(binding, name) for name in WHOLE.names} async for binding in self.snapshot()]
+        for row in rows:
+            for name in ("expires_at", "registered_at"):
+                row[name] = row[name].replace(tzinfo=None) if row[name] else None
+        return pa.Table.from_pylist(rows, WHOLE)
+
+    async def events(self) -> AsyncIterator[FeedEvent]:
+        """Yield what happens to the known line ports, second by second of the clock."""
+        since, connected = self._clock.now(), None
+        while True:
+            now = self._clock.now()
+            reason = next(iter(self._unreachable(self._moment()).values()), None)
+            if reason is not None and connected is not False:
+                connected = False
+                yield FeedLost(now, reason)
+            elif reason is None and not connected:
+                connected, since = True, now
+                yield FeedBack(now)
+            elif reason is None and now > since:
+                async for change in self.changes(since):
+                    yield change
+                since = now
+            await self._clock.wait(_LOOK_EVERY)
 
     async def check(self) -> Health:
         """Return whether all registrars answer at this moment."""

@@ -8,7 +8,7 @@ import pandas as pd
 from devlib.analytics import analyst_tables, device_list, run_sql, site_table, state_counts, type_table
 from devlib.collect import DeviceStatus, ask_device
 from devlib.export import device_columns
-from devlib.model import ARTICLE_COLUMNS, DEVICE_LIST, OBSERVATIONS, Customer, Mac, Scope
+from devlib.model import ARTICLE_COLUMNS, DEVICE_LIST, OBSERVATIONS, Customer, DeviceKind, Mac, Scope
 from devlib.portal.acts import Act
 from devlib.portal.desk import Desk
 from devlib.storage import DeviceFilter, LineFilter, choose_lines, to_frame
@@ -97,8 +97,14 @@ class Looking(Desk):
         with self._gate.act(Act.SEE, f"status {mac}") as doing:
             device = self._device(mac)
             services = self._services
+            kind = services.catalogue.find(device.device_type)
             status = ask_device(
-                device, services.networks, services.lake, services.clock, services.settings.aged_retention
+                device,
+                services.networks,
+                services.lake,
+                services.clock,
+                services.settings.aged_retention,
+                dect=kind is not None and kind.kind is DeviceKind.DECT_BASE,
             )
             doing.detail = status.state or "no lines"
             return status

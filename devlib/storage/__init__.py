@@ -5,13 +5,15 @@ from devlib.storage.csv_file import csv_expression, write_csv
 from devlib.storage.engine import WAL_SAFE_SINCE
 from devlib.storage.filters import DeviceFilter, DeviceOrder, Page
 from devlib.storage.inventory import Inventory, open_inventory
-from devlib.storage.lake import Lake, arrow_schema, naive, utc, write_whole
+from devlib.storage.lake import Lake, arrow_schema, naive, utc
 from devlib.storage.line_rows import LineFilter, LineRows, choose_lines
 from devlib.storage.manifest import Collected, Snapshot, current
+from devlib.storage.publishing import write_whole
 from devlib.storage.query import Newest, Source, observations, to_frame
 from devlib.storage.query import run as run_query
 from devlib.storage.reader import Reader
 from devlib.storage.records import AuditEntry, DeviceRow, LineRow, NewLine, Place
+from devlib.storage.restart_ledger import RestartRun, RestartStep
 from devlib.storage.writer import Writer
 
 __all__ = [
@@ -31,6 +33,8 @@ __all__ = [
     "Page",
     "Place",
     "Reader",
+    "RestartRun",
+    "RestartStep",
     "Snapshot",
     "Source",
     "Writer",

@@ -12,7 +12,8 @@ from typing import Any
 
 from devlib.language import Language
 from devlib.model import Column, ColumnType
-from devlib.storage.lake import Lake, write_whole
+from devlib.storage.lake import Lake
+from devlib.storage.publishing import write_whole
 
 # Code points of ' = + - @ tab and carriage return: the cheap test before the exact one.
 _SUSPECTS = "(39, 61, 43, 45, 64, 9, 13)"

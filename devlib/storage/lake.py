@@ -8,8 +8,9 @@ that nobody reads, which `sweep` removes.
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,20 +18,28 @@ from uuid import uuid4
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from devlib.clock import Clock
 from devlib.errors import StorageUnavailable
 from devlib.language import message
-from devlib.model import OBSERVATIONS, ColumnType, Scope, Table
+from devlib.model import (
+    FIRST_LAYOUT_COLUMNS,
+    OBSERVATIONS,
+    OBSERVATIONS_LAYOUT,
+    ColumnType,
+    Scope,
+    Table,
+)
 from devlib.storage.inventory import Inventory
 from devlib.storage.manifest import Collected, Snapshot, current, last_rows, newest_rows
+from devlib.storage.publishing import TEMPORARY, discard, publish
+from devlib.storage.snapshot_files import is_parquet, missing_file, unreadable_file
 
 ORPHAN_AGE = timedelta(hours=1)
-_TEMPORARY = ".writing"
 _ROW_GROUP = 122_880
+_MOST_CHANGES = 16  # entries of one feed since the last whole snapshot, before they are put together
 _OUR_FOLDER = re.compile(r"\d{4}-\d{2}")
-_OUR_FILE = re.compile(rf"\.?\d{{8}}T\d{{6}}-[0-9a-f]{{12}}\.parquet({re.escape(_TEMPORARY)})?")
+_OUR_FILE = re.compile(rf"\.?\d{{8}}T\d{{6}}-[0-9a-f]{{12}}\.parquet({re.escape(TEMPORARY)})?")
 
 _NAMED_FILE = re.compile(r"\d{4}-\d{2}/\d{8}T\d{6}-[0-9a-f]{12}\.parquet\b")
 
@@ -54,43 +63,6 @@ def naive(moment: datetime) -> datetime:
 def utc(moment: datetime | None) -> datetime | None:
     """Return a moment of the lake with its zone."""
     return None if moment is None else moment.replace(tzinfo=UTC)
-
-
-def _is_parquet(path: Path) -> bool:
-    try:
-        pq.read_metadata(path)
-    except (OSError, pa.ArrowException):
-        return False
-    return True
-
-
-def _missing(path: Path) -> StorageUnavailable:
-    return StorageUnavailable(
-        message("The file of the snapshot is missing."),
-        where=str(path),
-        remedy=message("Bring the file back from a backup, or collect again."),
-    )
-
-
-def _unreadable(path: Path) -> StorageUnavailable:
-    if not path.exists():
-        return _missing(path)
-    return StorageUnavailable(
-        message("The file of the snapshot cannot be read."),
-        where=str(path),
-        remedy=message("Bring the file back from a backup, or move it away and collect again."),
-    )
-
-
-def require_readable(files: Iterable[str | Path]) -> None:
-    """Make sure that snapshot files can be read.
-
-    Raises:
-        StorageUnavailable: the first one that cannot.
-    """
-    for path in map(Path, files):
-        if not _is_parquet(path):
-            raise _unreadable(path)
 
 
 class Lake:
@@ -142,7 +114,7 @@ class Lake:
             yield cursor
         except duckdb.Error as error:
             if (broken := self._unreadable_file(error)) is not None:
-                raise _unreadable(broken) from error
+                raise unreadable_file(broken) from error
             raise
         finally:
             cursor.close()
@@ -150,7 +122,7 @@ class Lake:
     def _unreadable_file(self, error: Exception) -> Path | None:
         """Return the snapshot file that an error of DuckDB names, where there is one."""
         named = (self.folder / each for each in _NAMED_FILE.findall(str(error)))
-        return next((path for path in named if not _is_parquet(path)), None)
+        return next((path for path in named if not is_parquet(path)), None)
 
     def _base(self) -> duckdb.DuckDBPyConnection:
         with self._lock:
@@ -179,8 +151,7 @@ class Lake:
             StorageUnavailable: the folder cannot be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        name = f"{collected.observed_at:%Y%m%dT%H%M%S}-{uuid4().hex[:12]}.parquet"
-        target = self.folder / f"{collected.observed_at:%Y-%m}" / name
+        target = self._target(collected.observed_at)
         rows = self._write_file(target, sql, inputs, values)
         with self._inventory.write() as writer:
             return writer.add_snapshot(
@@ -191,10 +162,80 @@ class Lake:
                 finished_at=self._clock.now(),
             )
 
+    def append(
+        self, sql: str, inputs: Mapping[str, Any], values: Mapping[str, object], collected: Collected
+    ) -> Snapshot:
+        """Write rows of single lines that changed, beside the snapshots; readers see them at once.
+
+        After some of them since the last whole snapshot they are put together into one file, so that a busy
+        event feed does not leave thousands.
+
+        Args:
+            sql: a query whose columns are those of `OBSERVATIONS`, in order.
+            inputs: relations that it reads.
+            values: its parameters.
+            collected: the scope of the feed; `changes` is set here.
+
+        Returns:
+            The entry in the manifest; the one put together, where that was done.
+
+        Raises:
+            StorageUnavailable: the folder cannot be written.
+        """
+        entry = self.write(sql, inputs, values, replace(collected, changes=True))
+        place = Scope(collected.provider, collected.customer, _sites(collected))
+        small = self._changes_since_whole(place, collected)
+        if len(small) <= _MOST_CHANGES:
+            return entry
+        together = self._put_together(small, replace(collected, changes=True))
+        with self._inventory.write() as writer:
+            merged = writer.add_snapshot(
+                together.collected,
+                path=together.path,
+                rows=together.rows,
+                bytes=together.bytes,
+                finished_at=together.finished_at,
+            )
+            writer.retire_snapshots([each.id for each in small], self._clock.now())
+        return merged
+
+    def _changes_since_whole(self, place: Scope, collected: Collected) -> list[Snapshot]:
+        """Return the entries of the same feed since the last whole snapshot, newest first."""
+        found: list[Snapshot] = []
+        with self._inventory.read() as reader:
+            for each in reader.manifest(place):
+                theirs = each.collected
+                if not theirs.changes:
+                    break
+                if (theirs.provider, theirs.customer, theirs.site) == (
+                    collected.provider,
+                    collected.customer,
+                    collected.site,
+                ) and self.path(each).is_file():
+                    found.append(each)
+        return found
+
+    def _put_together(self, entries: Sequence[Snapshot], collected: Collected) -> Snapshot:
+        newest = max(entries, key=lambda each: each.observed_at)
+        target = self._target(newest.observed_at)
+        sql = f"SELECT * FROM {self.relation(entries)} ORDER BY line_key, observed_at"  # noqa: S608 - own texts
+        rows = self._write_file(target, sql, {}, {})
+        return replace(
+            newest,
+            path=str(target.relative_to(self.folder)),
+            collected=replace(collected, observed_at=newest.observed_at),
+            rows=rows,
+            bytes=target.stat().st_size,
+            finished_at=self._clock.now(),
+        )
+
+    def _target(self, moment: datetime) -> Path:
+        return self.folder / f"{moment:%Y-%m}" / f"{moment:%Y%m%dT%H%M%S}-{uuid4().hex[:12]}.parquet"
+
     def _write_file(
         self, target: Path, sql: str, inputs: Mapping[str, Any], values: Mapping[str, object]
     ) -> int:
-        temporary = target.with_name(f".{target.name}{_TEMPORARY}")
+        temporary = target.with_name(f".{target.name}{TEMPORARY}")
         columns = ", ".join(f"{column.name}::{column.type} AS {column.name}" for column in OBSERVATIONS)
         copy = (
             f"COPY (SELECT {columns} FROM ({sql})) TO '{_quoted(temporary)}' "  # noqa: S608 - own texts
@@ -206,7 +247,7 @@ class Lake:
                 counted = cursor.execute(copy, dict(values)).fetchone()
             publish(temporary, target)
         except (OSError, duckdb.IOException) as error:
-            _discard(temporary)
+            discard(temporary)
             raise StorageUnavailable(
                 message("The snapshot could not be written: {error}", error=error),
                 where=str(self.folder),
@@ -215,7 +256,7 @@ class Lake:
                 ),
             ) from error
         except (duckdb.Error, StorageUnavailable):
-            _discard(temporary)
+            discard(temporary)
             raise
         return int(counted[0]) if counted else 0
 
@@ -228,9 +269,15 @@ class Lake:
         if not snapshots:
             nothing = ", ".join(f"NULL::{column.type} AS {column.name}" for column in OBSERVATIONS)
             return f"(SELECT {nothing} WHERE false)"
-        files = ", ".join(f"'{_quoted(self.path(each))}'" for each in snapshots)
-        # Without the last setting a folder called `customer=X` on the way would be a column.
-        return f"read_parquet([{files}], hive_partitioning = false)"
+        parts = []
+        for layout in sorted({each.layout for each in snapshots}, reverse=True):
+            paths = [self.path(each) for each in snapshots if each.layout == layout]
+            files = ", ".join(f"'{_quoted(path)}'" for path in paths)
+            # Without the last setting a folder called `customer=X` on the way would be a column.
+            parts.append((layout, f"read_parquet([{files}], hive_partitioning = false)"))
+        if len(parts) == 1 and parts[0][0] == OBSERVATIONS_LAYOUT:
+            return parts[0][1]
+        return f"({' UNION ALL BY NAME '.join(_filled_up(*each) for each in parts)})"
 
     def current_relation(self, snapshots: Sequence[Snapshot]) -> str:
         """Return SQL of the newest row of each line in these snapshots; see `newest_rows`."""
@@ -247,7 +294,7 @@ class Lake:
         missing: list[Snapshot] = []
         chosen = self._current(scope, until, missing)
         if missing and not chosen:
-            raise _missing(self.path(missing[0]))
+            raise missing_file(self.path(missing[0]))
         return chosen
 
     def last_relation(self, scope: Scope) -> str:
@@ -304,48 +351,15 @@ class Lake:
                 yield path
 
 
-def publish(temporary: Path, target: Path) -> None:
-    """Let a finished file appear under its name: fsync, rename, fsync of the folder."""
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
-    temporary.replace(target)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+def _filled_up(layout: int, rows: str) -> str:
+    """Return SQL of rows of an older layout with the columns that came later, empty."""
+    later = OBSERVATIONS.columns[FIRST_LAYOUT_COLUMNS:] if layout < OBSERVATIONS_LAYOUT else ()
+    nothing = "".join(f", NULL::{column.type} AS {column.name}" for column in later)
+    return f"SELECT *{nothing} FROM {rows}"  # noqa: S608 - own texts
 
 
-def write_whole(target: Path, write: Callable[[Path], None]) -> None:
-    """Call `write` with a temporary path beside `target`, then publish what it wrote.
-
-    Args:
-        target: the final name; its folder is made.
-        write: writes the temporary file.
-
-    Raises:
-        StorageUnavailable: the folder cannot be made or written; nothing appeared.
-    """
-    temporary = target.with_name(f".{target.name}.{uuid4().hex[:8]}{_TEMPORARY}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        publish(temporary, target)
-    except (OSError, duckdb.IOException) as error:
-        _discard(temporary)
-        raise StorageUnavailable(
-            message("The file could not be written: {error}", error=error),
-            where=str(target),
-            remedy=message("Choose a folder in which this account may write and which has room."),
-        ) from error
-    except BaseException:
-        _discard(temporary)
-        raise
-
-
-def _discard(path: Path) -> None:
-    with suppress(OSError):  # the error that brought us here matters more
-        path.unlink(missing_ok=True)
+def _sites(collected: Collected) -> frozenset[str] | None:
+    return None if collected.site is None else frozenset({collected.site})
 
 
 def _quoted(path: Path) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Row, Select, and_, delete, insert, or_, se
 
 from devlib.errors import NotFound, UsageError
 from devlib.language import message
-from devlib.model import Identity, Role, Scope
+from devlib.model import OBSERVATIONS_LAYOUT, Identity, Role, Scope
 from devlib.storage.connected import Connected
 from devlib.storage.filters import PLACES, in_scope, in_scope_customer
 from devlib.storage.manifest import Collected, Snapshot
@@ -176,9 +176,11 @@ class LedgerWriter(Connected):
             "finished_at": finished_at,
             "rows": rows,
             "bytes": bytes,
+            "changes": collected.changes,
+            "layout": OBSERVATIONS_LAYOUT,
         }
         key = self.connection.execute(insert(snapshots).values(values).returning(snapshots.c.id)).scalar_one()
-        return Snapshot(key, path, collected, finished_at, rows, bytes)
+        return Snapshot(key, path, collected, finished_at, rows, bytes, OBSERVATIONS_LAYOUT)
 
     def retire_snapshots(self, ids: Iterable[int], at: datetime) -> None:
         """Take snapshots out of the manifest's living ones; their files stay until they are swept.
@@ -251,8 +253,8 @@ def _older_than(row: Row[Any]) -> ColumnElement[bool]:
 
 
 def _snapshot(row: Row[Any]) -> Snapshot:
-    collected = Collected(row.provider, row.customer, row.site, row.observed_at)
-    return Snapshot(row.id, row.path, collected, row.finished_at, row.rows, row.bytes)
+    collected = Collected(row.provider, row.customer, row.site, row.observed_at, row.changes)
+    return Snapshot(row.id, row.path, collected, row.finished_at, row.rows, row.bytes, row.layout)
 
 
 def _identity(row: Row[Any]) -> Identity:

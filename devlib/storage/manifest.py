@@ -21,18 +21,21 @@ class Collected:
         provider: name of the one provider, or `None` for all.
         customer: name of the one customer, or `None` for all.
         site: name of the one site, or `None` for all.
-        observed_at: when the networks were asked, UTC.
+        observed_at: when the networks were asked, UTC; of changes, when the last of them was told.
+        changes: whether only single lines are in it, of which an event feed told something, and not all.
     """
 
     provider: str | None
     customer: str | None
     site: str | None
     observed_at: datetime
+    changes: bool = False
 
     def covers(self, customer: Customer) -> bool:
         """Return whether every line of `customer` was asked."""
         return (
-            self.site is None
+            not self.changes
+            and self.site is None
             and self.provider in (None, customer.provider)
             and self.customer in (None, customer.name)
         )
@@ -44,7 +47,10 @@ class Collected:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One entry of the manifest; `path` is relative to the lake's folder."""
+    """One entry of the manifest; `path` is relative to the lake's folder.
+
+    `layout` is the version of the columns in its file: older ones lack those that came later.
+    """
 
     id: int
     path: str
@@ -52,6 +58,7 @@ class Snapshot:
     finished_at: datetime
     rows: int
     bytes: int
+    layout: int = 1
 
     @property
     def observed_at(self) -> datetime:
@@ -88,7 +95,8 @@ def current(
         readable: whether a snapshot's file is there; those without one are left out.
 
     Returns:
-        For each customer its newest whole snapshot, and of each site the newest one that is newer.
+        For each customer its newest whole snapshot, of each site the newest one that is newer, and the
+        changes that came after them.
     """
     manifest = reader.manifest(scope, until=until)
     return fewest(manifest, reader.customers(scope), scope.sites, readable)
@@ -117,6 +125,8 @@ def fewest(
         if not helped or not (readable is None or readable(snapshot)):
             continue
         chosen.append(snapshot)
+        if snapshot.collected.changes:
+            continue  # it says nothing of the lines that it does not hold
         for each in helped:
             if snapshot.collected.site is not None:
                 covered[each].add(snapshot.collected.site)
@@ -128,7 +138,7 @@ def fewest(
 def _helps(collected: Collected, customer: Customer, covered: set[str], sites: frozenset[str] | None) -> bool:
     """Return whether a snapshot tells of lines of the customer that no newer one covers."""
     site = collected.site
-    wanted = site is None or (site not in covered and (sites is None or site in sites))
+    wanted = site is None or collected.changes or (site not in covered and (sites is None or site in sites))
     return wanted and collected.touches(customer)
 
 
@@ -145,7 +155,9 @@ def newest_rows(rows: str, snapshots: Sequence[Snapshot]) -> str:
     """
     if len(snapshots) <= 1:
         return rows
-    covered = ", ".join(_coverage(each.collected) for each in snapshots)
+    covered = ", ".join(_coverage(each.collected) for each in snapshots if not each.collected.changes)
+    if not covered:
+        return last_rows(rows)
     return (
         f"(SELECT * FROM {rows} AS seen WHERE NOT EXISTS (SELECT 1 FROM (VALUES {covered}) "  # noqa: S608 - own texts
         "AS newer(asked_at, provider, customer, site) WHERE newer.asked_at > seen.observed_at "

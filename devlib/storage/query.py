@@ -19,8 +19,9 @@ from devlib.config import QueryLimits
 from devlib.errors import DevlibError, QueryRefused, QueryTimeout
 from devlib.language import message
 from devlib.model import OBSERVATIONS, Scope
-from devlib.storage.lake import arrow_schema, require_readable
+from devlib.storage.lake import arrow_schema
 from devlib.storage.manifest import Snapshot, newest_rows
+from devlib.storage.snapshot_files import require_readable
 
 # Errors that say nothing about the files.
 _OF_THE_QUERY = (

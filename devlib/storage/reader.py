@@ -25,6 +25,7 @@ from devlib.storage.filters import (
 )
 from devlib.storage.ledger import LedgerReader
 from devlib.storage.records import DeviceRow, LineRow, Place
+from devlib.storage.restart_ledger import RestartReader
 from devlib.storage.schema import approved_types, customers, devices, lines, providers, sites
 from devlib.validation import site_key
 
@@ -38,7 +39,7 @@ _NOTES = (devices.c.name, devices.c.description, devices.c.base_station_id, devi
 _USER = (lines.c.user_id, lines.c.first_name, lines.c.last_name, lines.c.phone_number, lines.c.extension)
 
 
-class Reader(LedgerReader):
+class Reader(LedgerReader, RestartReader):
     """Answers questions, each from the committed state of that moment and within a scope."""
 
     def providers(self, scope: Scope) -> list[Provider]:

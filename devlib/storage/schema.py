@@ -13,6 +13,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     Identity,
     Index,
@@ -25,7 +26,7 @@ from sqlalchemy import (
     false,
 )
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration; a test holds it against the folder of migrations."""
 
 _NAMES = {
@@ -187,6 +188,50 @@ snapshots = Table(
     Column("rows", BigInteger, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("retired_at", Moment),
+    Column("changes", Boolean, nullable=False, server_default=false()),
+    Column("layout", Integer, nullable=False, server_default="1"),
     Index(None, "observed_at"),
     sqlite_autoincrement=True,
+)
+
+restart_runs = Table(
+    "restart_runs",
+    metadata,
+    _key(),
+    Column("created_at", Moment, nullable=False),
+    _text("principal"),
+    _text("target"),
+    _text("state"),
+    Column("rate", Float, nullable=False),
+    Column("canary", Integer, nullable=False),
+    Column("stop_after", Integer, nullable=False),
+    Column("wait", Float, nullable=False),
+    Column("finished_at", Moment),
+    sqlite_autoincrement=True,
+)
+
+restart_devices = Table(
+    "restart_devices",
+    metadata,
+    Column(
+        "run_id",
+        BigInteger().with_variant(Integer, "sqlite"),
+        ForeignKey("restart_runs.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("position", Integer, primary_key=True),
+    _text("mac"),
+    _text("provider"),
+    _text("customer"),
+    _text("line_port"),
+    _text("event"),
+    _text("state"),
+    _text("outcome"),
+    _text("reason"),
+    Column("boot_seconds", Float, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("sent_at", Moment),
+    Column("call_id_before", Text),
+    Column("confirmed_at", Moment),
+    Index(None, "mac"),
 )

@@ -15,6 +15,7 @@ from devlib.storage.filters import PLACES, in_scope
 from devlib.storage.ledger import LedgerWriter
 from devlib.storage.line_keeper import LineKeeper
 from devlib.storage.reader import Reader
+from devlib.storage.restart_ledger import RestartWriter
 from devlib.storage.schema import approved_types, customers, devices, lines, providers, sites
 from devlib.validation import site_key
 
@@ -23,7 +24,7 @@ _BATCH = 5_000
 _TURNS = 0x696D706F7274
 
 
-class Writer(LineKeeper, LedgerWriter, Reader):
+class Writer(LineKeeper, LedgerWriter, RestartWriter, Reader):
     """Changes the inventory, and answers questions from inside the same transaction."""
 
     def add_provider(self, name: str, *, line_state_export: bool = False) -> Provider:

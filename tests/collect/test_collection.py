@@ -351,3 +351,15 @@ async def test_blocking_works_inside_of_a_loop():
     assert run_blocking(_answer()) == 42
     with pytest.raises(ZeroDivisionError):
         run_blocking(_fail())
+
+
+def test_each_day_that_ended_is_told_once(home):
+    """After the first collection of a new day, what has to be done once a day is done for the old one."""
+    days, results = [], []
+
+    def tell(result):
+        results.append(result)
+        return len(results) < 5
+
+    keep_collecting(home.services.collector, EVERYTHING, timedelta(hours=12), home.clock, tell, days.append)
+    assert [str(each) for each in days] == ["2026-11-02", "2026-11-03"]

@@ -8,8 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devlib.collect import STATES_SQL, Evidence, Known, judge
-from devlib.model import Binding, LineState
+from devlib.collect import STATES_SQL, Evidence, Known, Verdict, judge, newest
+from devlib.collect.answers import ASKED, HELD
+from devlib.collect.rule import SAID
+from devlib.model import OBSERVATIONS, Binding, LineState
+from devlib.storage import arrow_schema
+from devlib.storage.line_table import LINES
 
 NOW = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -50,6 +54,27 @@ CASES = [
         LineState.UNREGISTERED,
         Evidence.VANISHED,
     ),
+    (
+        "signed off as the feed said",
+        [],
+        Known(LineState.UNREGISTERED, NOW + timedelta(hours=1), Evidence.SIGNED_OFF),
+        LineState.UNREGISTERED,
+        Evidence.SIGNED_OFF,
+    ),
+    (
+        "expired as the feed said, by a clock ahead of ours",
+        [],
+        Known(LineState.AGED, NOW + timedelta(seconds=9), Evidence.EXPIRY_REPORTED),
+        LineState.AGED,
+        Evidence.EXPIRY_REPORTED,
+    ),
+    (
+        "expired as the feed said, for too long",
+        [],
+        Known(LineState.AGED, NOW - timedelta(days=2), Evidence.EXPIRY_REPORTED),
+        LineState.UNREGISTERED,
+        Evidence.RETENTION_OVER,
+    ),
     ("not asked", None, known(LineState.REGISTERED, 600), LineState.UNKNOWN, Evidence.NOT_ASKED),
     ("back again", [binding(30)], known(LineState.UNREGISTERED, -90), LineState.REGISTERED, Evidence.LIVE),
 ]
@@ -64,105 +89,166 @@ def test_each_case_of_the_rule(what, bindings, before, state, evidence):
     assert (verdict.state, verdict.evidence) == (state, evidence)
 
 
+@pytest.mark.parametrize(
+    ("what", "before", "restarted", "state", "evidence"),
+    [
+        ("before the look", (LineState.REGISTERED, 600, -60), -90, LineState.UNREGISTERED, Evidence.VANISHED),
+        ("since the look", (LineState.REGISTERED, 600, -60), -30, LineState.UNKNOWN, Evidence.FORGOTTEN),
+        ("in its second", (LineState.REGISTERED, 600, -60), -61, LineState.UNKNOWN, Evidence.FORGOTTEN),
+        ("permanent", (LineState.REGISTERED, None, -60), -30, LineState.UNKNOWN, Evidence.FORGOTTEN),
+        ("and it expired since", (LineState.REGISTERED, -5, -60), -30, LineState.AGED, Evidence.EXPIRED),
+        ("was aged", (LineState.AGED, -90, -60), -30, LineState.AGED, Evidence.EXPIRED),
+        ("was gone", (LineState.UNREGISTERED, 600, -60), -30, LineState.UNREGISTERED, Evidence.VANISHED),
+    ],
+)
+def test_a_registrar_that_restarted_has_forgotten(what, before, restarted, state, evidence):
+    """A memory that began after the last look makes a line unknown that would be gone, and no other."""
+    past_state, expires, looked = before
+    past = Known(past_state, _moment(expires), None, _moment(looked))
+    verdict = judge([], past, NOW, DAY, knows_since=_moment(restarted))
+    assert (verdict.state, verdict.evidence) == (state, evidence)
+
+
+@pytest.mark.parametrize(
+    ("told", "state"),
+    [(Evidence.SIGNED_OFF, LineState.UNREGISTERED), (Evidence.EXPIRY_REPORTED, LineState.AGED)],
+)
+def test_what_the_feed_told_is_exact(told, state):
+    """What the feed told counts, whatever the last look had expected; a live binding counts more."""
+    assert judge([], known(LineState.REGISTERED, 600), NOW, DAY, told=told) == Verdict(state, told)
+    assert judge([binding(5)], None, NOW, DAY, told=told).state is LineState.REGISTERED
+
+
+def test_a_handset_is_where_it_registered_last():
+    """Of a DECT line's contacts the one that registered last speaks, not the one that ends last."""
+    old = Binding("1@a", "sip:old", _moment(3000), _moment(-600))
+    new = Binding("1@a", "sip:new", _moment(300), _moment(-10))
+    gone = Binding("1@a", "sip:gone", _moment(-1), _moment(-5))
+    assert newest([new, old], NOW) is old
+    assert newest([new, old, gone], NOW, dect=True) is new
+
+
 moments = st.none() | st.integers(-200_000, 200_000)
-bindings_of_one = st.none() | st.lists(moments, max_size=3)
-befores = st.none() | st.tuples(
-    st.sampled_from([LineState.REGISTERED, LineState.AGED, LineState.UNREGISTERED]),
-    moments,
-    st.none() | st.sampled_from([Evidence.VANISHED, Evidence.NEVER_SEEN, Evidence.RETENTION_OVER]),
-    st.booleans(),
+near = st.none() | st.integers(-200_000, 200_000) | st.integers(-5, 5)
+bindings_of_one = st.none() | st.lists(st.tuples(moments, near), max_size=3)
+REASONS = {
+    LineState.REGISTERED: (None, Evidence.LIVE, Evidence.PERMANENT),
+    LineState.AGED: (None, Evidence.EXPIRED, Evidence.EXPIRY_REPORTED),
+    LineState.UNREGISTERED: (
+        None, Evidence.SIGNED_OFF, Evidence.VANISHED, Evidence.RETENTION_OVER, Evidence.NEVER_SEEN,
+    ),
+}  # fmt: skip
+whys = st.sampled_from([(state, why) for state, found in REASONS.items() for why in found])
+befores = st.none() | st.tuples(whys, moments, st.booleans(), near)
+tolds = st.sampled_from([None, None, Evidence.SIGNED_OFF, Evidence.EXPIRY_REPORTED])
+line = st.fixed_dictionaries(
+    {"held": bindings_of_one, "before": befores, "told": tolds, "knows_since": near, "dect": st.booleans()}
 )
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(bindings_of_one, befores), min_size=1, max_size=25))
+@settings(max_examples=80, deadline=None)
+@given(st.lists(line, min_size=1, max_size=25))
 def test_the_sql_says_what_the_function_says(lines):
     """For any bindings and any past, the join of a collection and `judge` agree on state and evidence."""
-    found = dict(_by_sql(lines))
-    for key, (seconds, before) in enumerate(lines):
-        held = None if seconds is None else [binding(each, f"sip:{n}@h") for n, each in enumerate(seconds)]
-        past = None if before is None else _known(*before)
-        verdict = judge(held, past, NOW, DAY)
-        assert found[key] == (verdict.state.value, verdict.evidence.value)
+    found = by_sql(lines)
+    for key, each in enumerate(lines):
+        held = None if each["held"] is None else _bindings(each["held"])
+        verdict = judge(
+            held,
+            None if each["before"] is None else _known(*each["before"]),
+            NOW,
+            DAY,
+            knows_since=_moment(each["knows_since"]),
+            told=each["told"],
+            dect=each["dect"],
+        )
+        row = found[key]
+        assert (row["state"], row["evidence"]) == (verdict.state.value, verdict.evidence.value)
+        last = newest(held or [], NOW, dect=each["dect"])
+        if last is not None:
+            assert row["contact"] == last.contact
+        live = sum(b.live(NOW) for b in held or [])
+        ghosts = max(live - 1, 0) if each["dect"] else 0
+        asked = held is not None
+        assert (row["bindings"], row["ghosts"]) == ((live - ghosts, ghosts) if asked else (None, None))
+
+
+def _bindings(moments_of_one):
+    return [
+        Binding("2001@a.example", f"sip:{n}@h", _moment(ends), _moment(registered))
+        for n, (ends, registered) in enumerate(moments_of_one)
+    ]
 
 
 def _moment(seconds):
     return None if seconds is None else NOW + timedelta(seconds=seconds)
 
 
-def _known(state, seconds, evidence, asked):
-    return Known(state, _moment(seconds), evidence if asked else None)
+def _known(why, seconds, asked, known_at):
+    state, evidence = why
+    return Known(state, _moment(seconds), evidence, _moment(known_at))
 
 
 def _naive(moment):
     return None if moment is None else moment.replace(tzinfo=None)
 
 
-def _by_sql(lines):
-    text, number, when = pa.string(), pa.int64(), pa.timestamp("us")
+def by_sql(lines):
+    """Return the rows of `STATES_SQL` by line key, for lines as the property test makes them."""
     ports = [f"{key}@a.example" for key in range(len(lines))]
-    names = [
-        "provider", "customer", "site", "mac", "device_name", "device_type", "line_type", "user_id",
-        "first_name", "last_name", "phone_number", "extension", "base_station_id", "vendor", "kind",
-        "chain_id",
-    ]  # fmt: skip
-    table = {name: pa.array([""] * len(lines), text) for name in names}
-    table |= {"line_key": pa.array(range(len(lines)), number), "line_port": pa.array(ports, text)}
-    table |= {"port": pa.array([1] * len(lines), number)}
-    held = [
-        (port, f"sip:{n}@h", None, None, _naive(_moment(each)), None)
-        for port, (seconds, _) in zip(ports, lines, strict=True)
-        for n, each in enumerate(seconds or ())
+    texts = [name for name in LINES.names if pa.types.is_string(LINES.field(name).type)]
+    table = {name: [""] * len(lines) for name in texts} | {"vendor": [""] * len(lines)}
+    table |= {"line_key": list(range(len(lines))), "line_port": ports, "port": [1] * len(lines)}
+    table["kind"] = ["dect_base" if each["dect"] else "desk" for each in lines]
+    asked = [
+        {
+            "line_key": key,
+            "line_port": ports[key],
+            "part": 0,
+            "answered": each["held"] is not None,
+            "asked_at": _naive(NOW),
+            "knows_since": _naive(_moment(each["knows_since"])),
+            "told": each["told"].value if each["told"] else None,
+        }
+        for key, each in enumerate(lines)
     ]
-    previous = [_previous_row(key, *before) for key, (_, before) in enumerate(lines) if before is not None]
-    texts = ["line_port", "contact", "user_agent", "received"]
-    connection = duckdb.connect()
-    connection.register("lines", pa.table(table))
-    connection.register(
-        "asked",
-        pa.table(
-            {
-                "line_key": pa.array(range(len(lines)), number),
-                "network": pa.array(["n"] * len(lines), text),
-                "answered": pa.array([seconds is not None for seconds, _ in lines], pa.bool_()),
-                "asked_at": pa.array([_naive(NOW)] * len(lines), pa.timestamp("us")),
-            }
+    held = [
+        {"part": part, "line_port": port.upper().replace("@A.EXAMPLE", "@A.example")}
+        | {"contact": b.contact, "expires_at": _naive(b.expires_at), "registered_at": _naive(b.registered_at)}
+        for port, each in zip(ports, lines, strict=True)
+        for b in _bindings(each["held"] or ())
+        for part in (0, 7)  # a binding of another part is no line's of this one
+    ]
+    previous = [_previous_row(n, *each["before"]) for n, each in enumerate(lines) if each["before"]]
+    relations = {
+        "lines": pa.table(table),
+        "asked": pa.Table.from_pylist(asked, ASKED),
+        "held": pa.Table.from_pylist(held, HELD),
+        "identified": pa.Table.from_pylist(
+            [], pa.schema([(name, pa.string()) for name in ("user_agent", "instance", "named", *SAID)])
         ),
-    )
-    connection.register(
-        "held",
-        _table(held, texts, ["expires_at", "registered_at"]),
-    )
-    connection.register(
-        "previous",
-        pa.Table.from_pylist(
-            previous,
-            pa.schema(
-                [("line_key", number), ("state", text), ("state_before", text), ("evidence", text)]
-                + [(name, text) for name in ("contact", "user_agent", "public_address", "private_address")]
-                + [(name, when) for name in ("expires_at", "last_registered_at", "state_known_at")]
-            ),
-        ),
-    )
-    # Asking began long before the answers: expiries are compared with the answers' moment only.
-    values = {"now": _naive(NOW - timedelta(days=9)), "retention": DAY.total_seconds(), "slack": 2.0}
-    rows = connection.execute(f"SELECT line_key, state, evidence FROM ({STATES_SQL})", values).fetchall()
-    connection.close()
-    return [(key, (state, evidence)) for key, state, evidence in rows]
+        "previous": pa.Table.from_pylist(previous, arrow_schema(OBSERVATIONS)),
+    }
+    with duckdb.connect() as connection:
+        for name, relation in relations.items():
+            connection.register(name, relation)
+        # Asking began long before the answers: expiries are compared with the answers' moment only.
+        values = {"now": _naive(NOW - timedelta(days=9)), "retention": DAY.total_seconds(), "slack": 2.0}
+        rows = connection.sql(STATES_SQL, params=values).to_arrow_table()
+    assert rows.column_names == list(OBSERVATIONS.names)
+    return {row["line_key"]: row for row in rows.to_pylist()}
 
 
-def _table(rows, texts, moments_):
-    schema = pa.schema([(n, pa.string()) for n in texts] + [(n, pa.timestamp("us")) for n in moments_])
-    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
-    return pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
-
-
-def _previous_row(key, state, seconds, evidence, asked):
+def _previous_row(key, known_as, seconds, asked, known_at):
+    state, evidence = known_as
     # Where the last snapshot could not ask, its own state is unknown and what it knew stands beside it.
+    why = evidence.value if evidence else None
     return {
         "line_key": key,
         "state": state.value if asked else "unknown",
         "state_before": state.value,
-        "evidence": (evidence.value if evidence else None) if asked else "not asked",
+        "evidence": why if asked else "not asked",
+        "evidence_before": why,
         "expires_at": _naive(_moment(seconds)),
+        "state_known_at": _naive(_moment(known_at)),
     }

@@ -239,4 +239,4 @@ def test_line_states_can_be_filtered(home):
     assert set(portal.line_states(line_filter=both)["site"]) == {"Lyon"}
     nothing = portal.line_states(line_filter=LineFilter(search="no such text"))
     assert len(nothing) == 0
-    assert len(nothing.columns) == 32
+    assert len(nothing.columns) == 43

@@ -37,14 +37,14 @@ def test_head_is_the_newest_migration() -> None:
 
 
 def test_migration_can_be_taken_back(inventory: Inventory) -> None:
-    """The downgrade drops every table of the inventory."""
-    revision = ScriptDirectory(str(MIGRATIONS)).get_revision(HEAD)
+    """The downgrades, one after the other, drop every table of the inventory."""
     from alembic.operations import Operations
 
     with inventory.write() as writer:
         context = MigrationContext.configure(writer.connection)
         with Operations.context(context):
-            revision.module.downgrade()
+            for revision in ScriptDirectory(str(MIGRATIONS)).walk_revisions():
+                revision.module.downgrade()
         assert not set(context.dialect.get_table_names(writer.connection)) & set(metadata.tables)
 
 

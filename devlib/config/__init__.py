@@ -10,31 +10,29 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from devlib.config.networks import KamailioSettings, NetworkSettings, Seconds, Section, SimulatorSettings
+from devlib.config.secret import Secret
 from devlib.errors import ConfigurationError
 from devlib.language import Language, choose_language, message
 
-Seconds = Annotated[float, Field(gt=0)]
+__all__ = [
+    "ExportPolicy",
+    "KamailioSettings",
+    "NetworkSettings",
+    "QueryLimits",
+    "Secret",
+    "Settings",
+    "SimulatorSettings",
+    "account_name",
+    "load_settings",
+]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ExportPolicy(_Section):
+class ExportPolicy(Section):
     """The limits of the line-state export; the defaults are the article's, or the nearest reading."""
 
     max_running: int = Field(3, ge=1, description="Real exports at the same time (article: 2 to 3).")
@@ -57,7 +55,7 @@ class ExportPolicy(_Section):
     )
 
 
-class QueryLimits(_Section):
+class QueryLimits(Section):
     """What an analyst's SQL may use."""
 
     seconds: Seconds = Field(30.0, description="Longest run time of one query.")
@@ -66,61 +64,7 @@ class QueryLimits(_Section):
     rows: int = Field(1_000_000, ge=1, description="Most rows that one answer may have.")
 
 
-class SimulatorSettings(_Section):
-    """The simulated network: seeded, driven by the clock, for trials and for the demonstration."""
-
-    kind: Literal["simulator"] = "simulator"
-    name: str = "simulator"
-    providers: tuple[str, ...] = Field(
-        (), description="Service providers whose customers it serves; empty: all."
-    )
-    customers: tuple[str, ...] = Field((), description="Customers it serves; empty: all.")
-    seed: int = 1
-    registrars: int = Field(4, ge=1, description="Registrars behind it; each can be unreachable alone.")
-    gaps: bool = Field(default=True, description="Whether they are unreachable now and then, for trials.")
-
-
-class KamailioSettings(_Section):
-    """A Kamailio registrar, asked over JSON-RPC on HTTP."""
-
-    kind: Literal["kamailio"]
-    name: str
-    providers: tuple[str, ...] = Field(
-        (), description="Service providers whose customers it serves; empty: all."
-    )
-    customers: tuple[str, ...] = Field((), description="Customers it serves; empty: all.")
-    rpc_url: str = Field(
-        pattern=r"^https?://",
-        description="Where `jsonrpcs` answers, for example http://127.0.0.1:8090/RPC",
-    )
-    rpc_user: str | None = None
-    rpc_password: SecretStr | None = None
-    connections: int = Field(8, ge=1, le=64, description="Keep-alive connections.")
-    seconds: Seconds = Field(5.0, description="Time limit of one request.")
-    lookup_seconds: Seconds = Field(
-        60.0, description="Time limit of one lookup of up to 2000 lines; the rest is `unknown`."
-    )
-    table: str = Field("location", pattern=r"^\w+$", description="Name of the usrloc table.")
-    expiry_sweep: Seconds = Field(60.0, description="Its usrloc `timer_interval`.")
-
-    @field_validator("rpc_url")
-    @classmethod
-    def _leads_somewhere(cls, url: str) -> str:
-        # The address stays out of the text: it may hold a password.
-        if any(not sign.isprintable() or sign.isspace() for sign in url):
-            raise ValueError("a URL has no spaces")
-        parts = urlsplit(url)
-        if not parts.hostname:
-            raise ValueError("a URL needs a host")
-        if parts.port == 0:  # what is no number, or too large, raises by itself
-            raise ValueError("Port out of range 1-65535")
-        return url
-
-
-NetworkSettings = Annotated[SimulatorSettings | KamailioSettings, Field(discriminator="kind")]
-
-
-class Settings(_Section):
+class Settings(Section):
     """Everything that can be set, with defaults that need no other machine."""
 
     home: Path

@@ -1,0 +1,74 @@
+"""Following: what networks tell by themselves goes into the lake as it happens."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from devlib.collect import Beside, Flush, FlushKind, Follower
+from devlib.errors import TryLater
+from devlib.portal.acts import Act
+from devlib.portal.reporting import Reporting
+
+
+class Following(Reporting):
+    """The act that follows event feeds, for as long as it is let."""
+
+    def follow(
+        self,
+        tell: Callable[[Flush | TryLater], bool],
+        customer: str | None = None,
+        site: str | None = None,
+        *,
+        beside: Beside = asyncio.to_thread,
+    ) -> None:
+        """Follow the event feeds of the scope's networks until `tell` returns false.
+
+        Beginning and end are audited, and between them each whole collection, each feed that broke off and
+        each failure; of single changes the audit has the sum at the end, for the lake has each of them.
+
+        Args:
+            tell: is given each thing done, or the passing error that stood in its place.
+            customer: only this one's lines.
+            site: only this site's.
+            beside: runs the writing while the feeds are heard; see `Follower`.
+
+        Raises:
+            NotAllowed: role or scope of the identity changed meanwhile.
+            CapabilityMissing: no network pushes its changes.
+        """
+        target = f"{customer or '*'} / {site or '*'} followed"
+        services = self._services
+        with self._gate.act(Act.COLLECT, target) as doing:
+            scope = self._collected_scope(customer, site)
+            self._gate.record(Act.COLLECT, target, "started")
+            changed = 0
+
+            def note(result: Flush | TryLater) -> bool:
+                nonlocal changed
+                if isinstance(result, Flush) and result.kind is FlushKind.CHANGED:
+                    changed += result.rows
+                    doing.detail = f"{changed} changes"
+                else:
+                    # A store that is away for a while must not end the follower.
+                    with suppress(TryLater):
+                        self._gate.record(Act.COLLECT, target, *_ended(result))
+                goes_on = tell(result)
+                with suppress(TryLater):
+                    self._require_same(scope, customer, site)
+                return goes_on
+
+            services.lake.sweep()
+            Follower(
+                services.collector, services.lake, services.networks, scope, services.clock, beside=beside
+            ).follow(note)
+            doing.note("stopped")
+
+
+def _ended(result: Flush | TryLater) -> tuple[str, str]:
+    """Return outcome and detail of one thing done, for the audit."""
+    if isinstance(result, TryLater):
+        return "failed", f"{type(result).__name__}: {result.what}"
+    if result.kind is FlushKind.LOST:
+        return "failed", f"feed of {result.network} lost: {result.reason}"
+    reasons = [f"{each.lines} unknown ({each.network or '-'}: {each.reason})" for each in result.failures]
+    return "done", "; ".join([f"snapshot {result.snapshot}, {result.rows} lines", *reasons])
