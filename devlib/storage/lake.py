@@ -128,10 +128,15 @@ class Lake:
         with self._lock:
             # After a fork the parent's connection must not be touched: its threads are not in the child.
             if (base := self._connections.get(os.getpid())) is None:
-                spill = self.folder.parent / "spill" / str(os.getpid())
-                base = duckdb.connect(config={**self._settings, "temp_directory": str(spill)})
+                base = duckdb.connect(config={**self._settings, "temp_directory": self._spill_folder()})
                 self._connections[os.getpid()] = base
             return base
+
+    def _spill_folder(self) -> str:
+        # DuckDB makes the last folder of the path only, and only when it runs short of memory.
+        spill = self.folder.parent / "spill"
+        spill.mkdir(parents=True, exist_ok=True)
+        return str(spill / str(os.getpid()))
 
     def write(
         self, sql: str, inputs: Mapping[str, Any], values: Mapping[str, object], collected: Collected
