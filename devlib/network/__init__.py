@@ -1,7 +1,8 @@
 """Networks that can be asked for bindings: the simulator and Kamailio; and simulated phones for trials."""
 
 from devlib.network.opening import open_network
-from devlib.network.phones import Phone, PhoneFleet
+from devlib.network.phone_behaviour import AfterNotify, Challenge, Heard, Phone
+from devlib.network.phones import PhoneFleet
 from devlib.network.protocol import (
     CHECK_SYNC,
     WHOLE,
@@ -26,8 +27,10 @@ from devlib.network.simulator_devices import DeviceOf
 __all__ = [
     "CHECK_SYNC",
     "WHOLE",
+    "AfterNotify",
     "Answers",
     "Capabilities",
+    "Challenge",
     "Change",
     "ChangeKind",
     "DeviceOf",
@@ -35,6 +38,7 @@ __all__ = [
     "FeedEvent",
     "FeedLost",
     "Health",
+    "Heard",
     "Network",
     "Phone",
     "PhoneFleet",
