@@ -51,6 +51,7 @@ class _Account:
     booting: bool = False
     boots: int = 1
     due: float | None = None
+    status: int = 0
     door: Door | None = None
 
 
@@ -115,6 +116,16 @@ class PhoneFleet:
     def boots(self) -> dict[str, int]:
         """How often each line's phone has started, by line port; 1 when it never rebooted."""
         return {line_port: account.boots for line_port, account in self._accounts.items()}
+
+    @property
+    def present(self) -> tuple[str, ...]:
+        """Line ports of the phones that have power and have not signed off."""
+        return tuple(port for port, each in self._accounts.items() if each.present)
+
+    @property
+    def registered(self) -> int:
+        """Number of lines that are present and whose last REGISTER was answered with 200."""
+        return sum(each.present and each.status == OK for each in self._accounts.values())
 
     @property
     def heard(self) -> tuple[Heard, ...]:
@@ -221,6 +232,7 @@ class PhoneFleet:
         answer = await self._send_register(account)
         if answer.status == UNAUTHORIZED and (proof := self._proof(account, answer)):
             answer = await self._send_register(account, (("Authorization", proof),))
+        account.status = answer.status
         return answer.status
 
     async def _send_register(self, account: _Account, more: _Headers = ()) -> SipMessage:
@@ -239,7 +251,8 @@ class PhoneFleet:
     def _register_bytes(self, account: _Account, branch: str, more: _Headers) -> bytes:
         phone = account.phone
         user, _, domain = phone.line_port.rpartition("@")
-        here = f"{self._host}:{self._endpoint.port}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        here = f"{host}:{self._endpoint.port}"
         contact = f"<sip:{user}@{here};line={account.number}>"
         if phone.instance:
             contact += f';+sip.instance="<{phone.instance}>";reg-id=1'

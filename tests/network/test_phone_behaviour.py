@@ -8,7 +8,7 @@ import textwrap
 from contextlib import asynccontextmanager
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from kamailio_fixture import kamailio
 from pydantic import SecretStr
@@ -216,6 +216,7 @@ async def test_the_lines_of_one_device_reboot_together():
         assert fleet.boots == {LINE: 2, "2002@lab.test": 2, "2003@lab.test": 1}
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.binary(max_size=200) | st.text(max_size=120).map(str.encode))
 def test_a_hostile_authorization_never_opens(value):
     """Whatever stands in the header, the phone asks again and lives on."""
