@@ -5,6 +5,7 @@ import json
 import socket
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from kamailio_fixture import kamailio
@@ -12,7 +13,7 @@ from postgresql_fixture import postgresql
 
 from devlib.cli import main
 from devlib.clock import SystemClock
-from devlib.config import KamailioSettings, Settings, SimulatorSettings
+from devlib.config import KamailioSettings, Settings, SimulatorSettings, load_settings
 from devlib.demo.location_tables import make_location_tables
 from devlib.demo.registrar import Options, running_registrar
 from devlib.model import EVERYTHING, Identity, LineState, Mac, NewDevice, Role, User
@@ -35,6 +36,19 @@ def examined(settings):
     """Try a network; return its parts by name, and the whole."""
     found = asyncio.run(examine(settings, SystemClock()))
     return {each.name: each for each in found.parts}, found
+
+
+def test_the_documentation_names_every_key_and_its_example_is_right(tmp_path):
+    """docs/settings.md names each setting of a network; its two networks can be loaded as they stand."""
+    page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
+    part = page.partition("## Networks")[2].partition("\n## ")[0]
+    for name in {*KamailioSettings.model_fields, *SimulatorSettings.model_fields}:
+        assert f"`{name}`" in part or f"`{name} = " in part, name
+    example = part.partition("```toml\n")[2].partition("```")[0]
+    (tmp_path / "devlib.toml").write_text(example)
+    lyon, kiel = load_settings({"DEVLIB_HOME": str(tmp_path)}).networks
+    assert (lyon.customers, kiel.customers, kiel.seconds) == (("Bakery",), ("Clinic",), 2.0)
+    assert lyon.rpc_password.env == "LYON_RPC_PASSWORD"
 
 
 @contextmanager
