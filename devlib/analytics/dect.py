@@ -8,7 +8,7 @@ import pyarrow as pa
 from devlib.analytics.tables import device_table
 from devlib.config import QueryLimits
 from devlib.model import DECT_HANDSETS, DECT_STATIONS, Catalogue, Scope
-from devlib.storage import Inventory, Lake, LineFilter, choose_lines
+from devlib.storage import Inventory, Lake, LineFilter, arrow_schema, choose_lines
 
 # A base that has no chain, or is the only one of it, has its handsets also where they name no base.
 # Relations: `devices` (inventory), `lines` (newest observation of each line).
@@ -28,7 +28,7 @@ _STATIONS = """
 WITH {at_bases}, here AS (
     SELECT current_base AS mac,
         count(*) FILTER (state = 'registered') AS handsets_here,
-        sum(ghosts) FILTER (state = 'registered') AS ghosts,
+        sum(ghosts) FILTER (state = 'registered')::BIGINT AS ghosts,
         CASE WHEN bool_or(state = 'registered') THEN 'registered' WHEN bool_or(state = 'aged') THEN 'aged'
             WHEN bool_or(state = 'unknown') THEN 'unknown' ELSE 'unregistered' END AS state,
         max(last_registered_at) AS last_seen, max(observed_at) AS observed_at
@@ -90,7 +90,7 @@ def dect_stations(
         An Arrow table with the columns of `DECT_STATIONS`, also when empty.
     """
     found = _ask(_STATIONS, inventory, lake, catalogue, scope, {"site": site, "station": station})
-    return found.select(list(DECT_STATIONS.names))
+    return found.select(list(DECT_STATIONS.names)).cast(arrow_schema(DECT_STATIONS))
 
 
 def dect_handsets(
@@ -115,7 +115,7 @@ def dect_handsets(
         An Arrow table with the columns of `DECT_HANDSETS`, also when empty.
     """
     found = _ask(_HANDSETS, inventory, lake, catalogue, scope, {"site": site, "station": station})
-    return found.select(list(DECT_HANDSETS.names))
+    return found.select(list(DECT_HANDSETS.names)).cast(arrow_schema(DECT_HANDSETS))
 
 
 def _ask(

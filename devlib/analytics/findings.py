@@ -7,7 +7,7 @@ import pyarrow as pa
 from devlib.analytics.tables import device_table
 from devlib.config import QueryLimits
 from devlib.model import FINDINGS, UNRECOGNISED, Catalogue, Scope, contradiction
-from devlib.storage import Inventory, Lake, LineFilter, choose_lines
+from devlib.storage import Inventory, Lake, LineFilter, arrow_schema, choose_lines
 
 # What each phone says, beside the device that has the MAC that it says. Of a DECT handset that is the base at
 # which it is: another base of the same chain is no other device, and the handset says that base's type.
@@ -106,7 +106,7 @@ def findings(inventory: Inventory, lake: Lake, catalogue: Catalogue, scope: Scop
     inputs["differing"] = _differing(sayings, catalogue)
     with lake.connection(inputs) as cursor:
         found: Any = cursor.sql(_FINDINGS.format(claims=claims, past=past)).to_arrow_table()
-    return found.select(list(FINDINGS.names))
+    return found.select(list(FINDINGS.names)).cast(arrow_schema(FINDINGS))
 
 
 def _differing(sayings: list[tuple[str, str, str | None]], catalogue: Catalogue) -> pa.Table:
@@ -131,4 +131,4 @@ def unrecognised(lake: Lake, scope: Scope) -> pa.Table:
     rows = choose_lines(lake, lake.current(scope), scope, LineFilter(), QueryLimits.model_construct())
     with lake.connection(rows.inputs) as cursor:
         found: Any = cursor.sql(_UNRECOGNISED.format(lines=rows.sql)).to_arrow_table()
-    return found.select(list(UNRECOGNISED.names))
+    return found.select(list(UNRECOGNISED.names)).cast(arrow_schema(UNRECOGNISED))

@@ -208,6 +208,9 @@ def test_a_handset_at_another_base_of_its_chain_is_no_finding(quiet):
     assert dict(stations["handsets_here"]) == {"RPN3": 1, "RPN6": 3}
     assert dict(stations["handsets_assigned"]) == {"RPN3": 2, "RPN6": 2}
     assert dict(stations["ghosts"]) == {"RPN3": 0, "RPN6": 1}
+    assert {str(stations[name].dtype) for name in ("ghosts", "handsets_here", "handsets_assigned")} == {
+        "Int64"
+    }
     assert set(stations["state"]) == {"registered"}
     handset = quiet.portal().dect_handsets("Bakery").set_index("line_port").loc[HANDSET]
     assert (handset["home_base"], handset["home_station_id"]) == (str(LYON), "RPN3")
