@@ -15,8 +15,8 @@ from devlib.network.kamailio_location import Location
 from devlib.network.opening import open_network
 from devlib.network.protocol import Capabilities
 from devlib.network.sip import parse_message, write_request
+from devlib.network.sip_endpoint import TIMEOUT_STATUS, SipEndpoint
 from devlib.network.sip_stream import SipStream, StreamBroken
-from devlib.network.sip_transactions import NO_ANSWER, NO_TRANSPORT, Transactions
 
 _MOST_READ = 16 << 10
 _GRACE_SECONDS = 1.0  # beyond the part's own limit, which gives the better reason
@@ -184,7 +184,7 @@ async def _sip_proxy(settings: KamailioSettings, clock: Clock) -> Message:
     transport, _, address = (settings.sip_proxy or "").partition(":")
     ask = _options_over_tcp if transport == "tcp" else _options_over_udp
     status = await ask(settings, *_address(address), f"z9hG4bKdoctor{clock.now().timestamp():.6f}")
-    if status in (None, NO_ANSWER, NO_TRANSPORT):
+    if status in (None, TIMEOUT_STATUS):
         raise TimeoutError
     return message("answers OPTIONS with {status}.", status=status)
 
@@ -210,16 +210,15 @@ def _options(
 
 
 async def _options_over_udp(settings: KamailioSettings, host: str, port: int, branch: str) -> int:
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=2)  # SOCK_DGRAM
-    address = str(found[0][4][0])
-    _, transactions = await loop.create_datagram_endpoint(Transactions, local_addr=(settings.own_host, 0))
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=2)  # SOCK_DGRAM
+    proxy = str(found[0][4][0]), port
+    endpoint = SipEndpoint(proxy, settings.seconds, lambda *_: None, settings.own_host)
+    await endpoint.open()
     try:
-        data = _options(settings, "UDP", host, port, transactions.port, branch)
-        answer = await transactions.ask(branch, "OPTIONS", data, (address, port), settings.seconds)
+        data = _options(settings, "UDP", host, port, endpoint.port, branch)
+        return (await endpoint.ask("OPTIONS", branch, data)).status
     finally:
-        transactions.close()
-    return answer.status
+        endpoint.close()
 
 
 async def _options_over_tcp(settings: KamailioSettings, host: str, port: int, branch: str) -> int | None:
