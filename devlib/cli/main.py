@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from devlib.cli import changing, following, looking, machine, organising, reporting
+from devlib.cli import changing, following, looking, machine, organising, reporting, restarting
 from devlib.cli.command import DONE, FAILED, Call, build_parser
 from devlib.cli.output import Output
 from devlib.config import Settings, load_settings
@@ -22,10 +22,11 @@ COMMANDS = (
     *following.COMMANDS,
     *looking.COMMANDS,
     *changing.COMMANDS,
+    *restarting.COMMANDS,
     *organising.COMMANDS,
 )
 _INTERRUPTED = 130
-_SHOWS_STATES = frozenset({"collect", "follow", "export", "status", "reboot", "sql"})
+_SHOWS_STATES = frozenset({"collect", "follow", "export", "status", "reboot", "restart", "sql"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
