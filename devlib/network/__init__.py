@@ -1,7 +1,19 @@
 """Networks that can be asked for bindings: the simulator and Kamailio; and simulated phones for trials."""
 
+from devlib.network.loopback import require_loopback
 from devlib.network.opening import open_network
-from devlib.network.phones import Phone, PhoneFleet
+from devlib.network.phone_behaviour import AfterNotify, Challenge, Heard, Phone
+from devlib.network.phone_trial import (
+    Cast,
+    Parts,
+    Trial,
+    TrialLine,
+    cast,
+    made_up_lines,
+    trial_line,
+    with_own_instance,
+)
+from devlib.network.phones import PhoneFleet
 from devlib.network.protocol import (
     CHECK_SYNC,
     WHOLE,
@@ -22,20 +34,27 @@ from devlib.network.protocol import (
 )
 from devlib.network.simulator import Simulator
 from devlib.network.simulator_devices import DeviceOf
+from devlib.network.sip_digest import Credentials
 
 __all__ = [
     "CHECK_SYNC",
     "WHOLE",
+    "AfterNotify",
     "Answers",
     "Capabilities",
+    "Cast",
+    "Challenge",
     "Change",
     "ChangeKind",
+    "Credentials",
     "DeviceOf",
     "FeedBack",
     "FeedEvent",
     "FeedLost",
     "Health",
+    "Heard",
     "Network",
+    "Parts",
     "Phone",
     "PhoneFleet",
     "RegistrationSource",
@@ -43,6 +62,13 @@ __all__ = [
     "RestartOutcome",
     "Restarter",
     "Simulator",
+    "Trial",
+    "TrialLine",
+    "cast",
+    "made_up_lines",
     "network_form",
     "open_network",
+    "require_loopback",
+    "trial_line",
+    "with_own_instance",
 ]

@@ -4,6 +4,7 @@ from devlib.portal.acts import ROLE_ACTS, Act
 from devlib.portal.changing import Changing
 from devlib.portal.connecting import Portal, connect
 from devlib.portal.desk import Desk, Place
+from devlib.portal.examining import Examining
 from devlib.portal.following import Following
 from devlib.portal.looking import Looking
 from devlib.portal.organising import Organising
@@ -15,6 +16,7 @@ __all__ = [
     "Act",
     "Changing",
     "Desk",
+    "Examining",
     "Following",
     "Looking",
     "Organising",

@@ -7,6 +7,7 @@ from devlib.clock import Clock, SystemClock
 from devlib.config import Settings, load_settings
 from devlib.model import Identity
 from devlib.portal.changing import Changing
+from devlib.portal.examining import Examining
 from devlib.portal.following import Following
 from devlib.portal.looking import Looking
 from devlib.portal.organising import Organising
@@ -15,7 +16,7 @@ from devlib.portal.services import Services, open_services
 from devlib.portal.signing_in import SignIn
 
 
-class Portal(Looking, Changing, Following, RestartDesk, Organising):
+class Portal(Looking, Examining, Changing, Following, RestartDesk, Organising):
     """Everything that one identity may do, each act authorised and audited.
 
     Use it as a context manager, or close it.

@@ -104,7 +104,7 @@ class RestartReader(Connected):
 
     def _last(self, column: ColumnElement[str], chosen: list[ColumnElement[bool]]) -> dict[str, datetime]:
         found = select(column, func.max(restart_devices.c.sent_at)).where(*chosen).group_by(column)
-        return dict(row.tuple() for row in self.connection.execute(found))
+        return {row[0]: row[1] for row in self.connection.execute(found)}
 
 
 class RestartWriter(Connected):
