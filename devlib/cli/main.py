@@ -8,11 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-<<<<<<< HEAD
-from devlib.cli import changing, following, looking, machine, organising, reporting, restarting
-=======
-from devlib.cli import changing, following, lab, looking, machine, organising, reporting
->>>>>>> lab
+from devlib.cli import changing, following, lab, looking, machine, organising, reporting, restarting
 from devlib.cli.command import DONE, FAILED, Call, build_parser
 from devlib.cli.output import Output
 from devlib.config import Settings, load_settings

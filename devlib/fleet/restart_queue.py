@@ -22,7 +22,6 @@ _AHEAD_SECONDS = 2.0  # of sending, for which lines are looked up at once
 _MOST_AHEAD = 500
 _FRESH_SECONDS = 5.0  # an older look tells too little of how a device is registered
 _RETRY_SECONDS = 2.0
-_WHOLE_SECOND = timedelta(seconds=1)  # registrars tell since when they run in whole seconds
 
 
 class RestartQueue:
@@ -120,8 +119,8 @@ class RestartQueue:
         confirmed = sum(step.outcome == RestartResult.CONFIRMED for step in steps)
         missing = need - confirmed - sum(step.state is not StepState.ENDED for step in steps)
         if missing > 0:
-            waiting = [self._book.steps[each] for each in self._waiting]
-            for step in choose_canaries(waiting, missing)[: min(missing, len(waiting))]:
+            others = [self._book.steps[each] for each in self._waiting if each not in self._canaries]
+            for step in choose_canaries(others, missing)[: min(missing, len(others))]:
                 self._book.change(step.position, canary=True)
                 self._canaries.append(step.position)
         self._opened = confirmed >= need
@@ -150,7 +149,7 @@ class RestartQueue:
         patience = self._book.run.patience
         waits = patience > 0 and outcome is RestartResult.UNREACHABLE
         began = answers.knows_since
-        if began is not None and began > self._book.run.created_at + _WHOLE_SECOND:
+        if began is not None and began > self._book.run.created_at:
             # The registrar restarted since and keeps its bindings in memory only: the phone does not know.
             waits = waits or self._clock.now() < began + timedelta(seconds=patience)
             reason = reason or message("The registrar restarted and keeps its bindings in memory only.")

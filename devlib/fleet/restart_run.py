@@ -14,7 +14,7 @@ from devlib.fleet.restart_outcome import FAILURES, RestartResult
 from devlib.fleet.restart_pace import Pace, must_stop
 from devlib.fleet.restart_plan import Chosen, restarted_before
 from devlib.fleet.restart_queue import RestartQueue
-from devlib.fleet.restart_watch import RestartWatch
+from devlib.fleet.restart_watch import RestartWatch, is_silent
 from devlib.fleet.restart_wire import RestartWire
 from devlib.language import Message, message
 from devlib.network import RestartAnswer
@@ -81,6 +81,8 @@ class RestartRunner:
         self._halted = halted
         self._watch = RestartWatch(book, wires, clock)
         self._pace = Pace(book.run.rate, clock)
+        if last := max((step.sent_at for step in book.steps if step.sent_at), default=None):
+            self._pace.hold((last - clock.now()).total_seconds() + self._pace.distance)
         self._flying: dict[int, asyncio.Task[RestartAnswer]] = {}
         self._unsent: dict[int, RestartStep] = {}  # noted as `sending`, as they were before that
         self._stopping: Message | None = None
@@ -151,15 +153,14 @@ class RestartRunner:
     def _consider_stopping(self) -> None:
         if self._stopping is not None:
             return
-        ended = [
-            s for s in self._book.steps if s.position not in self._ended_before and s.attempts and s.outcome
-        ]
-        failed = [step for step in ended if step.outcome in FAILURES]
+        tried = [s for s in self._book.steps if s.attempts and s.position not in self._ended_before]
+        ended = [step for step in tried if step.outcome or is_silent(step)]
+        failed = [step for step in ended if step.outcome in FAILURES or is_silent(step)]
+        canary = next((step.mac for step in failed if step.canary and step.outcome), "")
         run = self._book.run
         away = self._too_long_away()
-        if any(step.canary for step in failed):
-            mac = next(step.mac for step in failed if step.canary)
-            self._stopping = message("The canary {mac} did not come back as it should.", mac=mac)
+        if canary:
+            self._stopping = message("The canary {mac} did not come back as it should.", mac=canary)
         elif must_stop(len(failed), len(ended), run.stop_after, run.stop_share):
             self._stopping = message(
                 "Too many devices failed: {failed} of {ended}.", failed=len(failed), ended=len(ended)
@@ -216,7 +217,7 @@ class RestartRunner:
         ]
 
     def _notify(self, position: int, chosen: Chosen) -> asyncio.Task[RestartAnswer]:
-        step = self._book.steps[position]
+        step = self._book.change(position, sent_at=self._clock.now())
         wire = self._wires[step.network]
         self._watch.sent(step)
         return asyncio.get_running_loop().create_task(wire.notify(chosen.line_port, step.event))

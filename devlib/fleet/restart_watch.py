@@ -6,7 +6,6 @@ to boot.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
 
 from devlib.clock import Clock
 from devlib.fleet.restart_book import RestartBook
@@ -24,6 +23,12 @@ MOST_ATTEMPTS = 3
 _SHORTEST_POLL, _LONGEST_POLL = 0.5, 5.0  # seconds
 _POLLS_PER_BOOT = 30
 _SCAN_EVERY = 0.25
+_OK, _REDIRECTS = 200, 300  # RFC 3261 §21: below are the successes
+
+
+def is_silent(step: RestartStep) -> bool:
+    """Return whether a device has not answered its NOTIFY, and is awaited all the same."""
+    return step.state is StepState.SENT and not (step.code and step.code < _REDIRECTS)
 
 
 class RestartWatch:
@@ -53,8 +58,7 @@ class RestartWatch:
         if step.state is StepState.SENDING:
             self._doubts.add(step.position)
         elif step.state is StepState.SENT:
-            gone = (self._clock.now() - step.sent_at).total_seconds() if step.sent_at else 0.0
-            self._deadlines[step.position] = self._clock.monotonic() + step.confirm_seconds - gone
+            self._await(step.position, step)
         else:
             return
         self.sent(step)
@@ -72,24 +76,27 @@ class RestartWatch:
 
     def pending(self, *, stopping: bool) -> bool:
         """Return whether anything is awaited; while stopping, only what is not left to the next process."""
-        if self._unproven:
-            return True
-        if not stopping:
-            return bool(self._deadlines or self._doubts)
-        return any(self._wire(position).down_since is None for position in self._deadlines)
+        awaited = (*self._unproven, *self._deadlines)
+        if stopping:
+            return any(self._wire(position).down_since is None for position in awaited)
+        return bool(awaited or self._doubts)
 
     def answered(self, position: int, answer: RestartAnswer) -> None:
         """Take the answer to a NOTIFY."""
         step = self._book.steps[position]
         if answer.outcome is RestartOutcome.ACCEPTED:
-            step = self._book.change(position, state=StepState.SENT, code=answer.code)
-            self._deadlines[position] = self._clock.monotonic() + step.confirm_seconds
+            step = self._book.change(position, state=StepState.SENT, code=answer.code or _OK, reason=None)
+            self._await(position, step)
             if step.confirm_seconds <= 0:
                 self._end(position, RestartResult.ACCEPTED)
         elif answer.outcome in (RestartOutcome.REFUSED, RestartOutcome.AUTH_NEEDED):
             self._end(position, result_of(answer), said(answer), answer.code)
         else:
             self._unproven[position] = answer
+
+    def _await(self, position: int, step: RestartStep) -> None:
+        gone = (self._clock.now() - step.sent_at).total_seconds() if step.sent_at else 0.0
+        self._deadlines[position] = self._clock.monotonic() + step.confirm_seconds - gone
 
     async def look(self) -> list[int]:
         """Find out what can be found out now; return the devices that have to be sent a NOTIFY again."""
@@ -161,7 +168,8 @@ class RestartWatch:
         if position not in self._deadlines:
             self._end(position, RestartResult.UNREACHABLE, reason)
         elif self._clock.monotonic() >= self._deadlines[position]:
-            self._end(position, RestartResult.ACCEPTED, reason)
+            silent = is_silent(self._book.steps[position])
+            self._end(position, RestartResult.NO_ANSWER if silent else RestartResult.ACCEPTED, reason)
 
     def _judge(self, position: int, bindings: Sequence[Binding]) -> bool:
         """Take what the registrar holds; return whether the device has to be sent a NOTIFY again."""
@@ -184,6 +192,10 @@ class RestartWatch:
         troubled = step.sent_at is not None and self._wire(position).troubled_since(step.sent_at)
         if self._book.run.patience > 0 and (unreachable or contradiction or troubled):
             self._doubts.add(position)
+        elif answer.outcome is RestartOutcome.NO_ANSWER and step.confirm_seconds > 0:
+            # It may restart all the same: some phones do so without an answer, or answer too late.
+            self._book.change(position, state=StepState.SENT, code=answer.code, reason=said(answer))
+            self._await(position, step)
         else:
             self._end(position, result_of(answer), said(answer), answer.code)
 
@@ -205,8 +217,10 @@ class RestartWatch:
             self._extended.add(position)
             self._deadlines[position] = self._clock.monotonic() + step.confirm_seconds
             return
-        away = timedelta(seconds=step.confirm_seconds)
-        reason = message("No new registration within {seconds} s.", seconds=round(away.total_seconds()))
+        if is_silent(step):
+            self._end(position, RestartResult.NO_ANSWER, step.reason)
+            return
+        reason = message("No new registration within {seconds} s.", seconds=round(step.confirm_seconds))
         self._end(position, RestartResult.ACCEPTED, reason)
 
     def _end(

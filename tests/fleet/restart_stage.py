@@ -1,4 +1,4 @@
-"""A stage for restarts: a fleet in the inventory, a simulated network that keeps what it was sent, a clock."""
+"""A stage for restarts: a fleet in the inventory, a simulated network that keeps NOTIFYs, a clock."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from devlib.config import SimulatorSettings
 from devlib.fleet import Restarting, RestartOptions, RestartPlan, RestartReport, at_once
 from devlib.model import Mac, NewDevice, Scope, User
 from devlib.network import Answers, RestartAnswer, RestartOutcome, Simulator
-from devlib.storage import DeviceFilter, Inventory, NewLine
+from devlib.storage import DeviceFilter, NewLine, open_inventory
 
 TYPES = ("Yealink T46S", "Cisco 8851", "Yealink W60B")
 BOOT = 60.0
@@ -75,7 +75,7 @@ class StageNetwork(Simulator):
         return await super().restart(line_port, event, limit_seconds)
 
     def forget(self, line_ports):
-        """Forget these lines, as if the registrar had restarted just now; they register again by themselves."""
+        """Forget these lines, as a registrar that restarted just now; they register again by themselves."""
         self._began = self._at.now()
         self._forgotten = set(line_ports)
 
@@ -91,15 +91,15 @@ class Stage:
     """A fleet of registered devices at one site.
 
     Args:
-        inventory: with the customer's site.
+        url: of a database with the customer's site.
         catalogue: the shipped one.
         count: of devices, of three types in turn, each with two lines.
         push: whether the network has an event feed.
     """
 
-    def __init__(self, inventory: Inventory, catalogue, count: int, *, push: bool = False) -> None:
-        self.inventory = inventory
+    def __init__(self, url: str, catalogue, count: int, *, push: bool = False) -> None:
         self.clock = FakeClock()
+        self.inventory = inventory = open_inventory(url, self.clock)
         self.network = StageNetwork(self.clock, push=push)
         networks = Networks([Served("stage", frozenset(), lambda: self.network)])
         self.restarting = Restarting(inventory, networks, catalogue, self.clock, beside=at_once)
@@ -115,7 +115,7 @@ class Stage:
             ]
             writer.assign_lines(whole, catalogue, lines)
         for _, line in lines:
-            self.network.register(line.line_port, expires=3600)
+            self.network.register(line.line_port, expires=600)
         self.clock.advance(10)
 
     def plan(self, **options) -> RestartPlan:
