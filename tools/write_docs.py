@@ -7,7 +7,10 @@ from devlib.analytics import SNAPSHOTS
 from devlib.cli import COMMANDS
 from devlib.cli.command import build_parser
 from devlib.model import (
+    DECT_HANDSETS,
+    DECT_STATIONS,
     DEVICE_LIST,
+    FINDINGS,
     IMPORT_RESULT,
     IMPORT_TEMPLATE,
     LINE_STATES,
@@ -16,6 +19,7 @@ from devlib.model import (
     RESTART_RUNS,
     SITE_TYPES,
     SUPPORTED_DEVICES,
+    UNRECOGNISED,
 )
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -30,6 +34,10 @@ TABLES = (
     SITE_TYPES,
     RESTART_RUNS,
     RESTART_DEVICES,
+    DECT_STATIONS,
+    DECT_HANDSETS,
+    FINDINGS,
+    UNRECOGNISED,
 )
 
 

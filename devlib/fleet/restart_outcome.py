@@ -50,7 +50,7 @@ def said(answer: RestartAnswer) -> Message | None:
         return message("It asks for a login: set notify_user and notify_password of the network.")
     if answer.code is not None:
         return message("The phone answered {code} {reason}.", code=answer.code, reason=answer.reason)
-    return message("{reason}", reason=answer.reason) if answer.reason else None
+    return message("{error}", error=answer.reason) if answer.reason else None
 
 
 def result_words(result: RestartResult) -> Message:

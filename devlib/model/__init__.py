@@ -8,6 +8,8 @@ from devlib.model.catalogue import (
     load_catalogue,
     normal_form,
 )
+from devlib.model.contradiction import Contradiction, contradiction
+from devlib.model.examination import DECT_HANDSETS, DECT_STATIONS, FINDINGS, UNRECOGNISED
 from devlib.model.fleet import Customer, Device, Line, LineType, NewDevice, Provider, Site, User
 from devlib.model.identification import Identification, MacSource, identify
 from devlib.model.identity import EVERYTHING, Identity, Role, Scope
@@ -30,8 +32,11 @@ from devlib.model.tables import Column, ColumnType, Table
 
 __all__ = [
     "ARTICLE_COLUMNS",
+    "DECT_HANDSETS",
+    "DECT_STATIONS",
     "DEVICE_LIST",
     "EVERYTHING",
+    "FINDINGS",
     "FIRST_LAYOUT_COLUMNS",
     "IMPORT_RESULT",
     "IMPORT_TEMPLATE",
@@ -42,11 +47,13 @@ __all__ = [
     "RESTART_RUNS",
     "SITE_TYPES",
     "SUPPORTED_DEVICES",
+    "UNRECOGNISED",
     "Binding",
     "Catalogue",
     "Certainty",
     "Column",
     "ColumnType",
+    "Contradiction",
     "Customer",
     "Device",
     "DeviceKind",
@@ -65,6 +72,7 @@ __all__ = [
     "Site",
     "Table",
     "User",
+    "contradiction",
     "identify",
     "load_catalogue",
     "mac_number",

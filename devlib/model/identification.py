@@ -13,7 +13,9 @@ from devlib.model.mac import Mac
 
 _MOST = 255  # characters looked at; registrars drop longer user agents
 _HEX12 = re.compile(
-    r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{12}|[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5})(?![0-9A-Fa-f])"
+    # One separator throughout: of "MAC:14-00-E9-1B-E2-41" the first letters are not the address.
+    r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{12}"
+    r"|[0-9A-Fa-f]{2}([:-])[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2}){4})(?![0-9A-Fa-f])"
 )
 _DEVICE_NAME = re.compile(r"\bSEP([0-9A-Fa-f]{12})(?![0-9A-Fa-f])")
 # Only the nil forms carry a MAC in their last group; a time-based or random UUID's node must not be taken.

@@ -1,5 +1,6 @@
 """Networks that can be asked for bindings: the simulator and Kamailio; and simulated phones for trials."""
 
+from devlib.network.examining import Examined, Part, capability_words, examine
 from devlib.network.loopback import require_loopback
 from devlib.network.opening import open_network
 from devlib.network.phone_behaviour import AfterNotify, Challenge, Heard, Phone
@@ -48,12 +49,14 @@ __all__ = [
     "ChangeKind",
     "Credentials",
     "DeviceOf",
+    "Examined",
     "FeedBack",
     "FeedEvent",
     "FeedLost",
     "Health",
     "Heard",
     "Network",
+    "Part",
     "Parts",
     "Phone",
     "PhoneFleet",
@@ -64,7 +67,9 @@ __all__ = [
     "Simulator",
     "Trial",
     "TrialLine",
+    "capability_words",
     "cast",
+    "examine",
     "made_up_lines",
     "network_form",
     "open_network",

@@ -18,18 +18,24 @@ _Key = tuple[str, str, str, str]
 
 
 class SipEndpoint(asyncio.DatagramProtocol):
-    """A socket on the host of its registrar.
+    """A socket that asks one registrar or proxy.
 
     Args:
         registrar: whom to ask.
         limit_seconds: seconds after which a request counts as unanswered (timer F of RFC 3261).
         serve: gets each request that arrives, and where it came from.
+        own_host: address of this machine to speak from; by default the registrar's own.
     """
 
     def __init__(
-        self, registrar: Address, limit_seconds: float, serve: Callable[[SipMessage, Address], None]
+        self,
+        registrar: Address,
+        limit_seconds: float,
+        serve: Callable[[SipMessage, Address], None],
+        own_host: str | None = None,
     ) -> None:
         self._registrar = registrar
+        self._own_host = own_host or registrar[0]
         self._limit = limit_seconds
         self._serve = serve
         self._waiting: dict[tuple[str, str], asyncio.Future[SipMessage]] = {}
@@ -40,9 +46,7 @@ class SipEndpoint(asyncio.DatagramProtocol):
         """Bind a free port."""
         loop = asyncio.get_running_loop()
         # The registrar's own host: its loopback may be 127.0.0.1 or another one of the block.
-        self._transport, _ = await loop.create_datagram_endpoint(
-            lambda: self, local_addr=(self._registrar[0], 0)
-        )
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(self._own_host, 0))
 
     def close(self) -> None:
         """Give the port back; calling twice is harmless."""

@@ -1,10 +1,6 @@
 """What simulated phones do with a NOTIFY: ask for a password, refuse, keep silent, die, reboot; their log."""
 
 import asyncio
-import json
-import subprocess
-import sys
-import textwrap
 from contextlib import asynccontextmanager
 
 import pytest
@@ -245,41 +241,3 @@ def test_phones_prove_their_password_to_a_registrar(kamailio, tmp_path):
 
     with running_registrar(tmp_path, options=Options(password="word")) as registrar:
         asyncio.run(play(registrar))
-
-
-@pytest.mark.kamailio
-def test_a_fleet_in_another_process_writes_what_it_hears(kamailio):
-    """A test reads the log of a fleet that lives in a process of its own."""
-    program = """
-        import asyncio, json, sys
-        from devlib.clock import SystemClock
-        from devlib.network import Phone, PhoneFleet
-
-        async def play():
-            def listen(heard):
-                print(json.dumps(heard.values()), flush=True)
-            async with PhoneFleet(("127.0.0.1", int(sys.argv[1])), SystemClock(), listen=listen) as fleet:
-                await fleet.register([Phone("other@lab.test")])
-                print("ready", flush=True)
-                await asyncio.to_thread(sys.stdin.read)
-                await fleet.sign_off(["other@lab.test"])
-        asyncio.run(play())
-    """
-    command = [sys.executable, "-c", textwrap.dedent(program), str(kamailio.sip_port)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "ready\n"
-
-        async def ask():
-            loop = asyncio.get_running_loop()
-            transport, client = await loop.create_datagram_endpoint(Client, local_addr=("127.0.0.1", 0))
-            client.phone = kamailio.address
-            client.send("sip:other@lab.test", "OPTIONS", [("Max-Forwards", "70")])
-            answer = await client.answer()
-            transport.close()
-            return answer.status
-
-        assert asyncio.run(ask()) == 200
-        entry = json.loads(process.stdout.readline())
-        assert (entry["line_port"], entry["method"], entry["answer"]) == ("other@lab.test", "OPTIONS", 200)
-        process.stdin.close()
-        assert process.wait(10) == 0
