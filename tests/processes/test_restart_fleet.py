@@ -188,6 +188,7 @@ def lab_of(folder, count, each, *, expires=3600, more=""):
 
 def check_outcomes(lab, expected=OUTCOMES):
     """Each phone has the outcome that fits what it does."""
+    assert len(lab.steps()) == lab.count
     wrong = {
         number: (kind_of(number, lab.each), step.outcome, str(step.reason))
         for number, step in lab.steps().items()
