@@ -8,7 +8,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from devlib.cli import changing, examining, following, lab, looking, machine, organising, reporting
+from devlib.cli import (
+    changing,
+    examining,
+    following,
+    lab,
+    looking,
+    machine,
+    organising,
+    reporting,
+    restarting,
+)
 from devlib.cli.command import DONE, FAILED, Call, build_parser
 from devlib.cli.output import Output
 from devlib.config import Settings, load_settings
@@ -23,11 +33,14 @@ COMMANDS = (
     *looking.COMMANDS,
     *examining.COMMANDS,
     *changing.COMMANDS,
+    *restarting.COMMANDS,
     *organising.COMMANDS,
     *lab.COMMANDS,
 )
 _INTERRUPTED = 130
-_SHOWS_STATES = frozenset({"collect", "follow", "export", "status", "reboot", "sql", "dect", "findings"})
+_SHOWS_STATES = frozenset(
+    {"collect", "follow", "export", "status", "reboot", "restart", "sql", "dect", "findings"}
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

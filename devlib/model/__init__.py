@@ -26,6 +26,7 @@ from devlib.model.observation import (
     SITE_TYPES,
     SUPPORTED_DEVICES,
 )
+from devlib.model.restarting import RESTART_DEVICES, RESTART_RUNS
 from devlib.model.states import Binding, LineState, roll_up
 from devlib.model.tables import Column, ColumnType, Table
 
@@ -42,6 +43,8 @@ __all__ = [
     "LINE_STATES",
     "OBSERVATIONS",
     "OBSERVATIONS_LAYOUT",
+    "RESTART_DEVICES",
+    "RESTART_RUNS",
     "SITE_TYPES",
     "SUPPORTED_DEVICES",
     "UNRECOGNISED",

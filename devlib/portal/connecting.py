@@ -11,11 +11,12 @@ from devlib.portal.examining import Examining
 from devlib.portal.following import Following
 from devlib.portal.looking import Looking
 from devlib.portal.organising import Organising
+from devlib.portal.restarting import RestartDesk
 from devlib.portal.services import Services, open_services
 from devlib.portal.signing_in import SignIn
 
 
-class Portal(Looking, Examining, Changing, Following, Organising):
+class Portal(Looking, Examining, Changing, Following, RestartDesk, Organising):
     """Everything that one identity may do, each act authorised and audited.
 
     Use it as a context manager, or close it.

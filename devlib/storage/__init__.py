@@ -8,12 +8,14 @@ from devlib.storage.inventory import Inventory, open_inventory
 from devlib.storage.lake import Lake, arrow_schema, naive, utc
 from devlib.storage.line_rows import LineFilter, LineRows, choose_lines
 from devlib.storage.manifest import Collected, Snapshot, current
+from devlib.storage.process_name import ended, own_name
 from devlib.storage.publishing import write_whole
 from devlib.storage.query import Newest, Source, observations, to_frame
 from devlib.storage.query import run as run_query
 from devlib.storage.reader import Reader
 from devlib.storage.records import AuditEntry, DeviceRow, LineRow, NewLine, Place
-from devlib.storage.restart_ledger import RestartRun, RestartStep
+from devlib.storage.restart_ledger import no_run
+from devlib.storage.restart_records import RestartRun, RestartStep, RunState, StepState
 from devlib.storage.writer import Writer
 
 __all__ = [
@@ -35,17 +37,22 @@ __all__ = [
     "Reader",
     "RestartRun",
     "RestartStep",
+    "RunState",
     "Snapshot",
     "Source",
+    "StepState",
     "Writer",
     "arrow_schema",
     "choose_lines",
     "csv_expression",
     "current",
+    "ended",
     "in_batches",
     "naive",
+    "no_run",
     "observations",
     "open_inventory",
+    "own_name",
     "run_query",
     "to_frame",
     "utc",
