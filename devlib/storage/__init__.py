@@ -8,6 +8,7 @@ from devlib.storage.inventory import Inventory, open_inventory
 from devlib.storage.lake import Lake, arrow_schema, naive, utc
 from devlib.storage.line_rows import LineFilter, LineRows, choose_lines
 from devlib.storage.manifest import Collected, Snapshot, current
+from devlib.storage.periods import PeriodRows, Span, state_periods
 from devlib.storage.publishing import write_whole
 from devlib.storage.query import Newest, Source, observations, to_frame
 from devlib.storage.query import run as run_query
@@ -31,12 +32,14 @@ __all__ = [
     "NewLine",
     "Newest",
     "Page",
+    "PeriodRows",
     "Place",
     "Reader",
     "RestartRun",
     "RestartStep",
     "Snapshot",
     "Source",
+    "Span",
     "Writer",
     "arrow_schema",
     "choose_lines",
@@ -47,6 +50,7 @@ __all__ = [
     "observations",
     "open_inventory",
     "run_query",
+    "state_periods",
     "to_frame",
     "utc",
     "write_csv",
