@@ -36,13 +36,13 @@ _HISTORY = """
 SELECT line_key, provider, customer, site, mac, device_type, port, line_port, user_id, phone_number, state,
     greatest(state_since, $since) AS since, if(last.ended IS NULL, NULL, until) AS until,
     date_diff('second', greatest(state_since, $since), until) AS seconds,
-    evidence, state_before, last.ended AS ended, last_seen_at
+    evidence, state_before, last.ended AS ended
 FROM (
     SELECT line_key, state_since, provider, customer, site, any_value(mac) AS mac,
         any_value(device_type) AS device_type, any_value(port) AS port, any_value(line_port) AS line_port,
         any_value(user_id) AS user_id, any_value(phone_number) AS phone_number, any_value(state) AS state,
         max(until) AS until, any_value(evidence) AS evidence, any_value(state_before) AS state_before,
-        max(last_seen_at) AS last_seen_at, arg_max(struct_pack(ended), until) AS last
+        arg_max(struct_pack(ended), until) AS last
     FROM {periods}
     WHERE mac = upper($line) OR lower(line_port) = lower($line)
     GROUP BY line_key, state_since, provider, customer, site

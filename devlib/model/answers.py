@@ -22,7 +22,7 @@ _SINCE = Column("since", _MOMENT, "Since", "Depuis", "When it began (UTC).")
 _STATE_SINCE = Column("state_since", _MOMENT, "State Since", "État depuis",
                       "When the line came into the state (UTC), however long ago.")
 _LAST_SEEN = Column("last_seen_at", _MOMENT, "Last Observed", "Dernière observation",
-                    "The last observation that saw this state (UTC).")
+                    "The last observation of the span (UTC).")
 _SEEN_BEFORE = Column("seen_before_at", _MOMENT, "Seen Before", "Vue avant",
                       "When the state before was last observed (UTC): the change lies in between.")
 _LINES = Column("lines", _INTEGER, "Lines", "Lignes", "Number of lines.")
@@ -69,7 +69,7 @@ STATE_PERIODS = Table(
 STATES_AT = Table(
     "states_at",
     "The state of each line at one moment.",
-    (*_LINE, _STATE, _STATE_SINCE, _EVIDENCE, _BEFORE, _LAST_SEEN, _KEY),
+    (*_LINE, _STATE, _STATE_SINCE, _EVIDENCE, _BEFORE, _KEY),
 )
 
 STATE_CHANGES = Table(
@@ -91,7 +91,7 @@ LINE_HISTORY = Table(
         Column("seconds", _INTEGER, "Seconds", "Secondes", "How long it lasted, as far as is known."),
         _EVIDENCE, _BEFORE,
         Column("ended", _TEXT, "Ended", "Fin", "changed, moved, removed; empty where it goes on."),
-        _LAST_SEEN, _KEY,
+        _KEY,
     ),
 )
 

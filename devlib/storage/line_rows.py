@@ -9,7 +9,7 @@ from devlib.config import QueryLimits
 from devlib.model import LineState, Scope
 from devlib.storage.lake import Lake
 from devlib.storage.manifest import Snapshot, literal, one_of, scope_conditions
-from devlib.storage.query import Newest, Source, observations, run
+from devlib.storage.query import Source, newest_observations, run
 
 _SEARCHED = (
     "site", "mac", "device_name", "device_type", "line_port", "user_id", "first_name", "last_name",
@@ -79,8 +79,7 @@ def choose_lines(
 def _keys(
     lake: Lake, snapshots: Sequence[Snapshot], scope: Scope, condition: str, limits: QueryLimits
 ) -> Any:  # noqa: ANN401 - Arrow has no types
-    files = [lake.path(each) for each in snapshots]
-    source = Source("line_states", lambda: Newest(observations(files, scope), snapshots))
+    source = Source("line_states", lambda: newest_observations(lake, snapshots, scope))
     # The condition stands on a line of its own, so that a comment in it cannot hide the bracket.
     sql = f"SELECT line_key FROM line_states WHERE (\n{condition}\n)"  # noqa: S608 - runs shut off
     return run(sql, [source], limits.model_copy(update={"rows": 100_000_000}))

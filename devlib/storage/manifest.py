@@ -49,7 +49,8 @@ class Collected:
 class Snapshot:
     """One entry of the manifest; `path` is relative to the lake's folder.
 
-    `layout` is the version of the columns in its file: older ones lack those that came later.
+    `layout` is the version of the columns in its file: older ones lack those that came later. `in_day_file`
+    tells that the file is that of a whole day, in which the column `snapshot_id` tells its rows from others'.
     """
 
     id: int
@@ -59,6 +60,7 @@ class Snapshot:
     rows: int
     bytes: int
     layout: int = 1
+    in_day_file: bool = False
 
     @property
     def observed_at(self) -> datetime:

@@ -119,5 +119,5 @@ WITH counted AS (
         old_before_at, 'carried', 'changed', old_seen_at
     FROM steady WHERE known AND old_state <> state
 )
-SELECT {", ".join(STATE_PERIODS.names)} FROM periods WHERE since < until OR ended IS NULL
+SELECT {", ".join(STATE_PERIODS.names)} FROM periods WHERE since < until OR ended IS NULL OR began = 'carried'
 """  # noqa: S608 - own texts

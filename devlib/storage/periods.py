@@ -3,19 +3,29 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 
-from devlib.model import STATE_PERIODS, Scope
+from devlib.model import EVERYTHING, STATE_PERIODS, Scope
+from devlib.storage.day_ledger import DayFile
 from devlib.storage.lake import Lake, arrow_schema, naive
 from devlib.storage.manifest import Snapshot, scope_conditions
 from devlib.storage.period_rule import PERIODS_SQL, READ, moment_literal
+from devlib.storage.query import dataset_of
+from devlib.storage.snapshot_sql import files_sql
 
 PERIOD_SCHEMA = arrow_schema(STATE_PERIODS)
 _ASKED = pa.schema(
     [("moment", pa.timestamp("us")), *((name, pa.string()) for name in ("provider", "customer", "site"))]
 )
+PERIODS_LAYOUT = 1
+"""Version of the columns of `STATE_PERIODS` in the files of days."""
+
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -33,7 +43,12 @@ class Span:
 
 
 def compute_periods(
-    lake: Lake, snapshots: Sequence[Snapshot], carry: pa.Table, span: Span, until: datetime
+    lake: Lake,
+    snapshots: Sequence[Snapshot],
+    carry: pa.Table,
+    span: Span,
+    until: datetime,
+    scope: Scope = EVERYTHING,
 ) -> pa.Table:
     """Return the state periods that snapshots tell.
 
@@ -43,25 +58,27 @@ def compute_periods(
         carry: the last period of each line that was open when the span began; columns of `STATE_PERIODS`.
         span: nothing before or after it counts.
         until: end of what is still open, UTC.
+        scope: whose rows; those of whole customers.
 
     Returns:
         An Arrow table with the columns of `STATE_PERIODS`, in no order.
     """
     sql = PERIODS_SQL.format(start=moment_literal(span.since), end=moment_literal(until))
-    rows = _rows(lake, snapshots, span)
+    rows = _rows(lake, snapshots, span, scope)
     with lake.connection({"asked": _asked(snapshots, span), "carry": carry}) as cursor:
         table: pa.Table = cursor.sql(f"WITH rows AS ({rows}) SELECT * FROM ({sql})").to_arrow_table()  # noqa: S608
     return table.cast(PERIOD_SCHEMA)
 
 
-def _rows(lake: Lake, snapshots: Sequence[Snapshot], span: Span) -> str:
+def _rows(lake: Lake, snapshots: Sequence[Snapshot], span: Span, scope: Scope) -> str:
     columns = ", ".join(READ)
     relations = {
         told: lake.relation([each for each in snapshots if each.collected.changes is told])
         for told in (False, True)
     }
     parts = [f"SELECT {columns}, {told} AS told FROM {rows}" for told, rows in relations.items()]  # noqa: S608
-    within = f"observed_at >= {moment_literal(span.since)} AND observed_at <= {moment_literal(span.until)}"
+    span_of = (f"observed_at >= {moment_literal(span.since)}", f"observed_at <= {moment_literal(span.until)}")
+    within = " AND ".join([*span_of, *scope_conditions(scope)])
     return f"SELECT * FROM ({' UNION ALL '.join(parts)}) WHERE {within}"  # noqa: S608 - own texts
 
 
@@ -95,6 +112,11 @@ class PeriodRows:
     span: Span
 
 
+def open_periods(table: pa.Table) -> pa.Table:
+    """Return those of these periods that go on after the span for which they were made."""
+    return table.filter(pc.is_null(table.column("ended")))
+
+
 def state_periods(
     lake: Lake,
     scope: Scope,
@@ -106,6 +128,8 @@ def state_periods(
 ) -> PeriodRows:
     """Return the state periods of the lines of a scope in a window.
 
+    Compacted days are read from their files; for the days after them, today at least, periods are made now.
+
     Args:
         lake: holds them.
         scope: what the asker may see.
@@ -115,25 +139,75 @@ def state_periods(
         name: of the Arrow table among the inputs.
     """
     with lake.inventory.read() as reader:
-        found = lake.present(reader.manifest(scope, until=until))
-    whole = Span(*(pick((each.observed_at for each in found), default=_NEVER) for pick in (min, max)))
-    start = max(since or whole.since, whole.since)
-    if at_moment:
-        start = min(start, whole.until)
-    table = PERIOD_SCHEMA.empty_table()
-    if found and start <= whole.until:
-        table = compute_periods(lake, found, table, whole, whole.until)
-    span = Span(start, max(start, whole.until))
-    return PeriodRows(_cut(name, scope, span), {name: table}, span)
+        between = reader.observed_between(scope, until)
+        chain = reader.period_files()
+    if between is None or (since is not None and since > between[1] and not at_moment):
+        nothing = since or until or between[0] if between else _NEVER
+        return PeriodRows(name, {name: PERIOD_SCHEMA.empty_table()}, Span(nothing, nothing))
+    first, last = between
+    span = Span(min(max(since or first, first), last), last)
+    chain = list(takewhile(lambda each: (lake.folder / each.path).is_file(), chain))
+    days = [each for each in chain if each.until > span.since and each.since <= span.until]
+    tail = _tail(lake, scope, chain[-1] if chain else None, span)
+    return PeriodRows(_cut(lake, days, name, scope, span), {name: tail}, span)
 
 
-def _cut(rows: str, scope: Scope, span: Span) -> str:
+def period_dataset(lake: Lake, scope: Scope) -> ds.Dataset:
+    """Return all state periods of the lines of a scope, to be read as an analyst's table.
+
+    Args:
+        lake: holds them.
+        scope: what the asker may see.
+    """
+    with lake.inventory.read() as reader:
+        between = reader.observed_between(scope)
+        chain = [lake.folder / each.path for each in reader.period_files()]
+    files = list(takewhile(Path.is_file, chain))
+    rows = state_periods(lake, scope, between[1] if between else None, None)
+    tail = rows.inputs["tail"] if between else PERIOD_SCHEMA.empty_table()
+    return dataset_of(files, tail, scope)
+
+
+def _tail(lake: Lake, scope: Scope, file: DayFile | None, span: Span) -> pa.Table:
+    """Return the periods after the last compacted day, made now from the snapshots."""
+    start = file.until if file is not None else None
+    if start is not None and span.until < start:
+        return PERIOD_SCHEMA.empty_table()
+    # A line may come here from another site: all of its customer is looked at.
+    theirs = Scope(scope.provider, scope.customer)
+    with lake.inventory.read() as reader:
+        found = lake.present(reader.manifest(theirs, since=start, until=span.until))
+    whole = Span(start or min((each.observed_at for each in found), default=span.since), span.until)
+    carry = PERIOD_SCHEMA.empty_table() if file is None else carried(lake, file, theirs)
+    return compute_periods(lake, found, carry, whole, span.until, theirs)
+
+
+def carried(lake: Lake, file: DayFile, scope: Scope = EVERYTHING) -> pa.Table:
+    """Return the periods of a day that go on after it.
+
+    Args:
+        lake: holds the file.
+        file: of the state periods of a day.
+        scope: whose.
+    """
+    conditions = " AND ".join(["ended IS NULL", *scope_conditions(scope)])
+    with lake.connection() as cursor:
+        found = cursor.sql(f"SELECT * FROM {files_sql([lake.folder / file.path])} WHERE {conditions}")  # noqa: S608
+        table: pa.Table = found.to_arrow_table()
+    return table
+
+
+def _cut(lake: Lake, days: Sequence[DayFile], tail: str, scope: Scope, span: Span) -> str:
     """Return SQL of those periods that lie in the scope, cut to the window."""
     since, until = moment_literal(span.since), moment_literal(span.until)
-    within = [f"since <= {until}", f"(until > {since} OR ended IS NULL AND until >= {since})"]
-    conditions = " AND ".join([*within, *scope_conditions(scope)])
+    conditions = " AND ".join([f"since <= {until}", *scope_conditions(scope)])
+    parts = [f"SELECT * FROM {tail} WHERE (until > {since} OR ended IS NULL) AND {conditions}"]  # noqa: S608
+    if days:
+        files = files_sql([lake.folder / each.path for each in days])
+        parts.append(f"SELECT * FROM {files} WHERE until > {since} AND {conditions}")  # noqa: S608
     return (
         f"(SELECT * REPLACE (greatest(since, {since}) AS since, least(until, {until}) AS until, "  # noqa: S608
-        f"if(since < {since}, 'carried', began) AS began, if(until > {until}, NULL, ended) AS ended) "
-        f"FROM {rows} WHERE {conditions})"
+        f"if(since < {since}, 'carried', began) AS began, if(until > {until}, NULL, ended) AS ended, "
+        f"least(last_seen_at, {until}) AS last_seen_at) "
+        f"FROM ({' UNION ALL '.join(parts)}))"
     )
