@@ -7,6 +7,7 @@ from devlib.analytics import SNAPSHOTS
 from devlib.cli import COMMANDS
 from devlib.cli.command import build_parser
 from devlib.model import (
+    ANSWERS,
     DEVICE_LIST,
     IMPORT_RESULT,
     IMPORT_TEMPLATE,
@@ -26,6 +27,7 @@ TABLES = (
     IMPORT_RESULT,
     SUPPORTED_DEVICES,
     SITE_TYPES,
+    *ANSWERS,
 )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from devlib.cli import changing, following, looking, machine, organising, reporting
+from devlib.cli import analysing, changing, following, looking, machine, organising, reporting
 from devlib.cli.command import DONE, FAILED, Call, build_parser
 from devlib.cli.output import Output
 from devlib.config import Settings, load_settings
@@ -21,11 +21,17 @@ COMMANDS = (
     *reporting.COMMANDS,
     *following.COMMANDS,
     *looking.COMMANDS,
+    *analysing.COMMANDS,
     *changing.COMMANDS,
     *organising.COMMANDS,
 )
 _INTERRUPTED = 130
-_SHOWS_STATES = frozenset({"collect", "follow", "export", "status", "reboot", "sql"})
+_SHOWS_STATES = frozenset(
+    {
+        "collect", "follow", "export", "status", "reboot", "sql", "history", "changes", "outages", "flapping",
+        "aged", "states", "compare", "census", "availability",
+    }
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,12 +9,13 @@ from devlib.model import Identity
 from devlib.portal.analysing import Analysing
 from devlib.portal.changing import Changing
 from devlib.portal.following import Following
+from devlib.portal.keeping import Keeping
 from devlib.portal.organising import Organising
 from devlib.portal.services import Services, open_services
 from devlib.portal.signing_in import SignIn
 
 
-class Portal(Analysing, Changing, Following, Organising):
+class Portal(Analysing, Changing, Following, Keeping, Organising):
     """Everything that one identity may do, each act authorised and audited.
 
     Use it as a context manager, or close it.

@@ -73,11 +73,12 @@ class Compactor:
         self._lake = lake
         self._clock = clock
 
-    def run(self, tell: Tell | None = None) -> Compaction:
+    def run(self, tell: Tell | None = None, keep: timedelta | None = None) -> Compaction:
         """Compact every closed day that is not compacted yet, or not as its snapshots are now.
 
         Args:
             tell: is given each file when it is entered.
+            keep: how long snapshots are kept; `None` for ever. See `expire`.
 
         Raises:
             StorageUnavailable: the lake cannot be read or written; what was entered before stays.
@@ -94,7 +95,38 @@ class Compactor:
             for file in self._period_days():
                 files.append(file)
                 say(file)
-        return Compaction(tuple(files), len(moved), sum(each.bytes for each in moved))
+        expired = 0 if keep is None else self.expire(keep)
+        return Compaction(tuple(files), len(moved), sum(each.bytes for each in moved), expired)
+
+    def expire(self, keep: timedelta) -> int:
+        """Take away the snapshots of days that are older than the retention; call it after `run`.
+
+        What tells of the present stays, however old: the last snapshot of a place that is asked no more, and
+        the state periods since then.
+
+        Args:
+            keep: how long snapshots are kept; counted in whole days (UTC).
+
+        Returns:
+            How many snapshots were taken away; their files are swept later.
+        """
+        limit = self._today() - keep
+        with self._lake.inventory.read() as reader:
+            old = list(reader.manifest(EVERYTHING, until=limit - _INSTANT))
+            chain = reader.period_files()
+        needed = {each.id for each in self._lake.current(EVERYTHING)}
+        kept_files = {each.path for each in old if each.id in needed and each.in_day_file}
+        kept = [each for each in old if each.id in needed or each.path in kept_files]
+        over = [each for each in old if each not in kept]
+        if not over:
+            return 0
+        first = midnight(min((each.observed_at for each in kept), default=limit))
+        paths = {each.path for each in over if each.in_day_file}
+        paths |= {each.path for each in chain if each.until <= first}
+        with self._lake.inventory.write() as writer:
+            writer.expire([each.id for each in over], sorted(paths), self._clock.now())
+            writer.recount_periods([each for each in chain if each.until > first and each.since < limit])
+        return len(over)
 
     def _today(self) -> datetime:
         return midnight(self._clock.now())

@@ -139,6 +139,34 @@ class DayWriter(DayReader):
         )
         self.connection.execute(update(day_files).where(theirs).values(retired_at=at))
 
+    def expire(self, entries: Iterable[int], paths: Iterable[str], at: datetime) -> None:
+        """Take snapshots away for good, with the day files in which nothing else is.
+
+        Args:
+            entries: numbers of the snapshots.
+            paths: of day files.
+            at: the moment to note, UTC; the files are swept later.
+        """
+        for batch in in_batches(entries, _BATCH):
+            self.connection.execute(update(snapshots).where(snapshots.c.id.in_(batch)).values(retired_at=at))
+        for names in in_batches(paths, _BATCH):
+            self.connection.execute(
+                update(day_files).where(day_files.c.path.in_(names)).values(retired_at=at)
+            )
+
+    def recount_periods(self, files: Iterable[DayFile]) -> None:
+        """Let files of state periods stay true although snapshots of their days were taken away."""
+        for each in files:
+            of_day = and_(
+                snapshots.c.retired_at.is_(None),
+                snapshots.c.observed_at >= each.since,
+                snapshots.c.observed_at < each.until,
+            )
+            counts = select(func.count(), func.coalesce(func.max(snapshots.c.id), 0)).where(of_day)
+            entries, newest = self.connection.execute(counts).one()
+            change = update(day_files).where(day_files.c.id == each.id)
+            self.connection.execute(change.values(entries=entries, newest_entry=newest))
+
     def forget_day_files(self, ids: Iterable[int]) -> None:
         """Remove entries; their numbers are never used again."""
         self.connection.execute(delete(day_files).where(day_files.c.id.in_(list(ids))))

@@ -20,7 +20,7 @@ from devlib.storage.query import dataset_of
 from devlib.storage.snapshot_sql import files_sql
 
 PERIOD_SCHEMA = arrow_schema(STATE_PERIODS)
-_ASKED = pa.schema(
+ASKED = pa.schema(
     [("moment", pa.timestamp("us")), *((name, pa.string()) for name in ("provider", "customer", "site"))]
 )
 PERIODS_LAYOUT = 1
@@ -63,9 +63,24 @@ def compute_periods(
     Returns:
         An Arrow table with the columns of `STATE_PERIODS`, in no order.
     """
-    sql = PERIODS_SQL.format(start=moment_literal(span.since), end=moment_literal(until))
     rows = _rows(lake, snapshots, span, scope)
-    with lake.connection({"asked": _asked(snapshots, span), "carry": carry}) as cursor:
+    return apply_rule(lake, rows, {"asked": _asked(snapshots, span), "carry": carry}, span.since, until)
+
+
+def apply_rule(
+    lake: Lake, rows: str, inputs: Mapping[str, pa.Table], since: datetime, until: datetime
+) -> pa.Table:
+    """Return the state periods that rows tell; see `PERIODS_SQL`.
+
+    Args:
+        lake: runs the query.
+        rows: a query that gives the columns of `READ`, and `told`.
+        inputs: `asked`, `carry`, and what `rows` names.
+        since: beginning of the span, UTC.
+        until: end of what is still open, UTC.
+    """
+    sql = PERIODS_SQL.format(start=moment_literal(since), end=moment_literal(until))
+    with lake.connection(inputs) as cursor:
         table: pa.Table = cursor.sql(f"WITH rows AS ({rows}) SELECT * FROM ({sql})").to_arrow_table()  # noqa: S608
     return table.cast(PERIOD_SCHEMA)
 
@@ -94,7 +109,7 @@ def _asked(snapshots: Sequence[Snapshot], span: Span) -> pa.Table:
         for each in whole
         if span.since <= each.observed_at <= span.until
     ]
-    return pa.Table.from_pylist(rows, _ASKED)
+    return pa.Table.from_pylist(rows, ASKED)
 
 
 @dataclass(frozen=True, slots=True)
