@@ -7,6 +7,7 @@ from devlib.analytics import SNAPSHOTS
 from devlib.cli import COMMANDS
 from devlib.cli.command import build_parser
 from devlib.model import (
+    ANSWERS,
     DECT_HANDSETS,
     DECT_STATIONS,
     DEVICE_LIST,
@@ -38,6 +39,7 @@ TABLES = (
     DECT_HANDSETS,
     FINDINGS,
     UNRECOGNISED,
+    *ANSWERS,
 )
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from devlib.cli import (
+    analysing,
     changing,
     examining,
     following,
@@ -32,6 +33,7 @@ COMMANDS = (
     *following.COMMANDS,
     *looking.COMMANDS,
     *examining.COMMANDS,
+    *analysing.COMMANDS,
     *changing.COMMANDS,
     *restarting.COMMANDS,
     *organising.COMMANDS,
@@ -39,8 +41,11 @@ COMMANDS = (
 )
 _INTERRUPTED = 130
 _SHOWS_STATES = frozenset(
-    {"collect", "follow", "export", "status", "reboot", "restart", "sql", "dect", "findings"}
-)
+    {
+        "collect", "follow", "export", "status", "reboot", "restart", "sql", "dect", "findings", "history",
+        "changes", "outages", "flapping", "aged", "states", "compare", "census", "availability",
+    }
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,6 +1,7 @@
 """What a signed-in identity may do: the public API of the suite."""
 
 from devlib.portal.acts import ROLE_ACTS, Act
+from devlib.portal.analysing import Analysing
 from devlib.portal.changing import Changing
 from devlib.portal.connecting import Portal, connect
 from devlib.portal.desk import Desk, Place
@@ -14,6 +15,7 @@ from devlib.portal.services import Services, open_services
 __all__ = [
     "ROLE_ACTS",
     "Act",
+    "Analysing",
     "Changing",
     "Desk",
     "Examining",

@@ -28,6 +28,7 @@ class Act(StrEnum):
     RELEASE_EXPORT = "release export"
     SWITCH_EXPORT = "switch export"
     SEE_AUDIT = "see audit"
+    COMPACT = "compact"
 
 
 _LOOKING = frozenset({Act.SEE, Act.QUERY, Act.EXPORT})
@@ -36,7 +37,7 @@ _KEEPING = _LOOKING | {Act.COLLECT, Act.ADD, Act.REMOVE, Act.ASSIGN, Act.RELEASE
 ROLE_ACTS: dict[Role, frozenset[Act]] = {
     Role.VIEWER: _LOOKING,
     Role.CUSTOMER_ADMINISTRATOR: _KEEPING,
-    Role.OPERATOR: _KEEPING | {Act.ORGANISE, Act.SEE_AUDIT, Act.RELEASE_EXPORT},
+    Role.OPERATOR: _KEEPING | {Act.ORGANISE, Act.SEE_AUDIT, Act.RELEASE_EXPORT, Act.COMPACT},
     Role.SERVICE_PROVIDER: frozenset(Act),
 }
 

@@ -1,16 +1,19 @@
 """Keeps things: the inventory in a database, snapshots in a lake of Parquet files."""
 
+from devlib.storage.compaction import Compaction, Compactor
 from devlib.storage.connected import in_batches
 from devlib.storage.csv_file import csv_expression, write_csv
+from devlib.storage.day_ledger import DayFile, DayFileKind
 from devlib.storage.engine import WAL_SAFE_SINCE
 from devlib.storage.filters import DeviceFilter, DeviceOrder, Page
 from devlib.storage.inventory import Inventory, open_inventory
 from devlib.storage.lake import Lake, arrow_schema, naive, utc
 from devlib.storage.line_rows import LineFilter, LineRows, choose_lines
 from devlib.storage.manifest import Collected, Snapshot, current
+from devlib.storage.periods import PeriodRows, Span, period_dataset, state_periods
 from devlib.storage.process_name import ended, own_name
 from devlib.storage.publishing import write_whole
-from devlib.storage.query import Newest, Source, observations, to_frame
+from devlib.storage.query import Newest, Source, newest_observations, observations, to_frame
 from devlib.storage.query import run as run_query
 from devlib.storage.reader import Reader
 from devlib.storage.records import AuditEntry, DeviceRow, LineRow, NewLine, Place
@@ -22,6 +25,10 @@ __all__ = [
     "WAL_SAFE_SINCE",
     "AuditEntry",
     "Collected",
+    "Compaction",
+    "Compactor",
+    "DayFile",
+    "DayFileKind",
     "DeviceFilter",
     "DeviceOrder",
     "DeviceRow",
@@ -33,6 +40,7 @@ __all__ = [
     "NewLine",
     "Newest",
     "Page",
+    "PeriodRows",
     "Place",
     "Reader",
     "RestartRun",
@@ -40,6 +48,7 @@ __all__ = [
     "RunState",
     "Snapshot",
     "Source",
+    "Span",
     "StepState",
     "Writer",
     "arrow_schema",
@@ -49,11 +58,14 @@ __all__ = [
     "ended",
     "in_batches",
     "naive",
+    "newest_observations",
     "no_run",
     "observations",
     "open_inventory",
     "own_name",
+    "period_dataset",
     "run_query",
+    "state_periods",
     "to_frame",
     "utc",
     "write_csv",

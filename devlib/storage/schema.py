@@ -26,7 +26,7 @@ from sqlalchemy import (
     false,
 )
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration; a test holds it against the folder of migrations."""
 
 _NAMES = {
@@ -190,7 +190,27 @@ snapshots = Table(
     Column("retired_at", Moment),
     Column("changes", Boolean, nullable=False, server_default=false()),
     Column("layout", Integer, nullable=False, server_default="1"),
+    # The day file in which its rows are now; the path stays that of its own file, which is swept away.
+    Column("day_file_id", BigInteger().with_variant(Integer, "sqlite")),
     Index(None, "observed_at"),
+    sqlite_autoincrement=True,
+)
+
+day_files = Table(
+    "day_files",
+    metadata,
+    _key(),
+    _text("kind"),
+    Column("path", Text, nullable=False, unique=True),
+    Column("since", Moment, nullable=False, index=True),
+    Column("until", Moment, nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("layout", Integer, nullable=False),
+    Column("entries", BigInteger, nullable=False),
+    Column("newest_entry", BigInteger, nullable=False),
+    Column("retired_at", Moment),
     sqlite_autoincrement=True,
 )
 
