@@ -60,6 +60,7 @@ class LakeEngine:
         """
         cursor = self._open(self._sparing(_rows(inputs))) if sparing else self._shared().cursor()
         try:
+            cursor.execute("SET enable_progress_bar = false")  # it would write into what a program prints
             for name, relation in (inputs or {}).items():
                 cursor.register(name, relation)
             yield cursor
@@ -86,7 +87,6 @@ class LakeEngine:
             config={
                 "memory_limit": memory,
                 "threads": self._threads,
-                "enable_progress_bar": False,  # it would write into what a program prints
                 "temp_directory": str(self._spill / str(os.getpid())),
             }
         )
