@@ -213,14 +213,22 @@ def check_outcomes(lab, expected=OUTCOMES):
 
 
 def check_rate(lab):
-    """No second had more NOTIFYs than the set rate, as the phones themselves count them."""
-    moments = sorted(each.at.timestamp() for each in lab.phones.notifies)
+    """No second had more NOTIFYs than the set rate: as they were sent, and as the phones count them.
+
+    On a busy machine phones take what arrived together late; by how much they lag behind is known.
+    """
+    sent = {step.line_port: step.sent_at.timestamp() for step in lab.steps().values() if step.sent_at}
+    moments = sorted(sent.values())
+    assert min(later - earlier for earlier, later in pairwise(moments)) >= 1 / RATE - 0.001
+    lags = [times[-1] - sent[port] for port, times in lab.phones.moments().items()]
+    assert min(lags) >= 0
+    heard = sorted(each.at.timestamp() for each in lab.phones.notifies)
     most, first = 0, 0
-    for last, moment in enumerate(moments):
-        while moments[first] <= moment - 1.0:
+    for last, moment in enumerate(heard):
+        while heard[first] <= moment - 1.0:
             first += 1
         most = max(most, last - first + 1)
-    assert most <= RATE
+    assert most <= RATE * (1 + max(lags)) + 1
 
 
 def test_a_fleet_is_restarted_although_its_process_is_killed(kamailio, tmp_path):
