@@ -1,0 +1,213 @@
+"""A small SIP client: requests other than INVITE, over UDP and TCP, IPv4 and IPv6, with digest.
+
+Whatever comes back is hostile: it never raises out of the client, never hangs it, and is bounded in memory.
+Failure is an answer: 408 where nobody answered in time, 503 where the request could not be sent
+(RFC 3261 §8.1.3.1).
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from devlib.language import message
+from devlib.network.sip import write_request
+from devlib.network.sip_digest import Credentials, answer_challenge, is_stale, strongest
+from devlib.network.sip_hop import Hop, Resolver, bracketed
+from devlib.network.sip_tcp import TcpConnections
+from devlib.network.sip_transactions import T1, Address, SipAnswer, Transactions, why_unsent
+from devlib.network.sip_udp import UdpSocket
+
+MOST_DATAGRAM = 1300  # bytes; a longer request goes over TCP (RFC 3261 §18.1.1)
+_MOST_SENDINGS = 4  # of one request: two challenges (proxy and phone), each with one stale nonce
+_CHALLENGES = {  # status: header of the challenge, header of the answer (RFC 3261 §22)
+    401: ("www-authenticate", "Authorization"),
+    407: ("proxy-authenticate", "Proxy-Authorization"),
+}
+_REPEATABLE = frozenset({"OPTIONS"})  # may arrive twice without harm
+_NO_FAMILY = message("The host has no address of the family of `own_host`.")
+
+
+@dataclass(frozen=True, slots=True)
+class SipRequest:
+    """What is asked, out of any dialog.
+
+    Args:
+        method: for example `OPTIONS`; not INVITE, whose transactions are others.
+        uri: Request-URI; also the address in To.
+        hop: where it is sent.
+        headers: name and value of further headers.
+        body: what follows.
+        sender: URI in From; by default `sip:devlib@` with the own address.
+    """
+
+    method: str
+    uri: str
+    hop: Hop
+    headers: Sequence[tuple[str, str]] = ()
+    body: bytes = b""
+    sender: str = ""
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What changes from one sending of a request to the next (RFC 3261 §8.1.3.5)."""
+
+    name: str
+    cseq: int
+    proofs: dict[str, str]
+
+
+class SipClient:
+    """Sends requests from one address of this machine; it belongs to the event loop in which it is made.
+
+    Args:
+        own_host: IP address from which it sends; its family decides between IPv4 and IPv6.
+        token: gives text that nobody can guess, another one at each call (`devlib.config.fresh_token`).
+        t1: estimate of a round trip in seconds.
+
+    Raises:
+        OSError: `own_host` is no address of this machine.
+    """
+
+    def __init__(self, own_host: str, token: Callable[[], str], *, t1: float = T1) -> None:
+        found = socket.getaddrinfo(own_host, 0, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)
+        family, own = found[0][0], str(found[0][4][0])
+        self._own = bracketed(own)
+        self._token = token
+        self._loop = asyncio.get_running_loop()
+        self._transactions = Transactions(t1)
+        self._resolver = Resolver(family)
+        received = self._transactions.received
+        self._udp = UdpSocket(own, family, received, self._transactions.fail)
+        self._tcp = TcpConnections(own, received, self._transactions.fail_all)
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def under_way(self) -> int:
+        """Number of requests that wait for their answer."""
+        return len(self._transactions)
+
+    async def close(self) -> None:
+        """End what waits, as not sent, and close sockets; calling twice is harmless."""
+        self._closed = True
+        self._transactions.close()
+        self._udp.close()
+        self._tcp.close()
+        # The transports of asyncio close at the next turn of the loop.
+        await asyncio.sleep(0)
+
+    async def request(
+        self, asked: SipRequest, limit: float, credentials: Credentials | None = None
+    ) -> SipAnswer:
+        """Send a request and return the final answer; a challenge is answered where that is possible.
+
+        It reaches the other side once: only a challenge, after which nothing was done, makes it a new transaction.
+
+        Args:
+            asked: what, and where it is sent.
+            limit: seconds for all of it.
+            credentials: for a digest challenge of the proxy (407) or the phone (401).
+
+        Returns:
+            The answer; its own 401 or 407 where a challenge cannot be answered or the answer was refused.
+        """
+        end = self._loop.time() + limit
+        try:
+            address = await self._resolver.address(asked.hop, limit)
+        except (TimeoutError, OSError) as error:
+            none = isinstance(error, socket.gaierror)
+            return SipAnswer.unsent(_NO_FAMILY if none else why_unsent(error))
+        attempt = _Attempt(self._token(), 1, {})
+        answer = await self._carry(asked, attempt, address, limit)
+        if credentials is None:
+            return answer
+        for _ in range(_MOST_SENDINGS - 1):
+            left = end - self._loop.time()
+            if left <= 0 or not self._answer_challenge(asked, answer, attempt, credentials):
+                break
+            attempt.cseq += 1
+            answer = await self._carry(asked, attempt, address, left)
+        return answer
+
+    def _answer_challenge(
+        self, asked: SipRequest, answer: SipAnswer, attempt: _Attempt, credentials: Credentials
+    ) -> bool:
+        """Put the proof that `answer` asks for into `attempt`; return whether another sending makes sense."""
+        names = _CHALLENGES.get(answer.status)
+        if names is None or answer.message is None:
+            return False
+        offered, given = names
+        challenge = strongest(answer.message.all(offered))
+        if challenge is None or (given in attempt.proofs and not is_stale(challenge)):
+            return False
+        proof = answer_challenge(challenge, asked.method, asked.uri, credentials, cnonce=self._token())
+        if proof is None:
+            return False
+        attempt.proofs[given] = proof
+        return True
+
+    async def _carry(self, asked: SipRequest, attempt: _Attempt, address: Address, limit: float) -> SipAnswer:
+        if asked.hop.transport == "tcp":
+            return await self._over_tcp(asked, attempt, address, limit)
+        branch, data = self._write(asked, attempt, "UDP", self._udp.port)
+        if len(data) > MOST_DATAGRAM:
+            try:
+                await self._tcp.to(address, limit)
+            except ConnectionRefusedError:
+                pass  # nothing was sent: RFC 3261 §18.1.1 lets it go over UDP then
+            except OSError as error:
+                return SipAnswer.unsent(why_unsent(error))
+            else:
+                return await self._over_tcp(asked, attempt, address, limit)
+        return await self._transactions.ask(branch, asked.method, data, address, limit, send=self._udp.send)
+
+    async def _over_tcp(
+        self, asked: SipRequest, attempt: _Attempt, address: Address, limit: float
+    ) -> SipAnswer:
+        end = self._loop.time() + limit
+        for again in (False, True):
+            left = max(end - self._loop.time(), 0.0)
+            try:
+                connection = await self._tcp.to(address, left)
+            except OSError as error:
+                return SipAnswer.unsent(why_unsent(error))
+            kept = connection.used
+            branch, data = self._write(asked, attempt, "TCP", connection.port)
+            answer = await self._transactions.ask(
+                branch, asked.method, data, address, left, send=connection.send, reliable=True
+            )
+            # A kept connection that turns out to be closed says nothing about this request.
+            broke = answer.failure is not None and not connection.open and not self._closed
+            if again or not (broke and kept and asked.method in _REPEATABLE):
+                break
+            attempt.cseq += 1
+        return answer
+
+    def _write(self, asked: SipRequest, attempt: _Attempt, transport: str, port: int) -> tuple[str, bytes]:
+        """Return the branch and the bytes of one sending (RFC 3261 §8.1.1)."""
+        name, here = attempt.name, f"{self._own}:{port}"
+        branch = f"z9hG4bK{name}{attempt.cseq}"
+        headers = [
+            ("Via", f"SIP/2.0/{transport} {here};rport;branch={branch}"),
+            ("Max-Forwards", "70"),
+            ("From", f"<{asked.sender or f'sip:devlib@{self._own}'}>;tag={name[:16]}"),
+            ("To", f"<{asked.uri}>"),
+            ("Call-ID", name),
+            ("CSeq", f"{attempt.cseq} {asked.method}"),
+            ("Contact", f"<sip:devlib@{here}{';transport=tcp' if transport == 'TCP' else ''}>"),
+            ("User-Agent", "devlib"),
+            *asked.headers,
+            *attempt.proofs.items(),
+        ]
+        return branch, write_request(asked.method, asked.uri, headers, asked.body)
