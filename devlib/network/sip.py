@@ -219,8 +219,15 @@ def _write(start: str, headers: Iterable[tuple[str, str]], body: bytes) -> bytes
     text = "\r\n".join(lines)
     breaks = len(lines) - 1
     if text.count("\n") != breaks or text.count("\r") != breaks:
-        text = "\r\n".join([line.replace("\r", " ").replace("\n", " ") for line in lines])
+        text = "\r\n".join([one_line(line) for line in lines])
     return to_bytes(text) + body
+
+
+def one_line(text: str) -> str:
+    """Return `text` with blanks for its line breaks, so that it cannot begin another header."""
+    if "\n" in text or "\r" in text:
+        return text.replace("\r", " ").replace("\n", " ")
+    return text
 
 
 def to_bytes(text: str) -> bytes:

@@ -7,17 +7,17 @@ Failure is an answer: 408 where nobody answered in time, 503 where the request c
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from devlib.language import message
-from devlib.network.sip import write_request
+from devlib.network.sip_answer import SipAnswer
 from devlib.network.sip_digest import Credentials, answer_challenge, is_stale, strongest
-from devlib.network.sip_hop import Hop, Resolver, bracketed
+from devlib.network.sip_hop import Resolver, bracketed
+from devlib.network.sip_request import Attempt, SipRequest, write_attempt
 from devlib.network.sip_tcp import TcpConnections
-from devlib.network.sip_transactions import T1, Address, SipAnswer, Transactions, why_unsent
+from devlib.network.sip_transactions import T1, Address, Transactions, why_unsent
 from devlib.network.sip_udp import UdpSocket
 
 MOST_DATAGRAM = 1300  # bytes; a longer request goes over TCP (RFC 3261 §18.1.1)
@@ -28,36 +28,6 @@ _CHALLENGES = {  # status: header of the challenge, header of the answer (RFC 32
 }
 _REPEATABLE = frozenset({"OPTIONS"})  # may arrive twice without harm
 _NO_FAMILY = message("The host has no address of the family of `own_host`.")
-
-
-@dataclass(frozen=True, slots=True)
-class SipRequest:
-    """What is asked, out of any dialog.
-
-    Args:
-        method: for example `OPTIONS`; not INVITE, whose transactions are others.
-        uri: Request-URI; also the address in To.
-        hop: where it is sent.
-        headers: name and value of further headers.
-        body: what follows.
-        sender: URI in From; by default `sip:devlib@` with the own address.
-    """
-
-    method: str
-    uri: str
-    hop: Hop
-    headers: Sequence[tuple[str, str]] = ()
-    body: bytes = b""
-    sender: str = ""
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """What changes from one sending of a request to the next (RFC 3261 §8.1.3.5)."""
-
-    name: str
-    cseq: int
-    proofs: dict[str, str]
 
 
 class SipClient:
@@ -112,7 +82,7 @@ class SipClient:
     ) -> SipAnswer:
         """Send a request and return the final answer; a challenge is answered where that is possible.
 
-        It reaches the other side once: only a challenge, after which nothing was done, makes it a new transaction.
+        It is one transaction; only a challenge, with which nothing was done yet, makes another one of it.
 
         Args:
             asked: what, and where it is sent.
@@ -128,7 +98,7 @@ class SipClient:
         except (TimeoutError, OSError) as error:
             none = isinstance(error, socket.gaierror)
             return SipAnswer.unsent(_NO_FAMILY if none else why_unsent(error))
-        attempt = _Attempt(self._token(), 1, {})
+        attempt = Attempt(self._token())
         answer = await self._carry(asked, attempt, address, limit)
         if credentials is None:
             return answer
@@ -141,7 +111,7 @@ class SipClient:
         return answer
 
     def _answer_challenge(
-        self, asked: SipRequest, answer: SipAnswer, attempt: _Attempt, credentials: Credentials
+        self, asked: SipRequest, answer: SipAnswer, attempt: Attempt, credentials: Credentials
     ) -> bool:
         """Put the proof that `answer` asks for into `attempt`; return whether another sending makes sense."""
         names = _CHALLENGES.get(answer.status)
@@ -157,10 +127,10 @@ class SipClient:
         attempt.proofs[given] = proof
         return True
 
-    async def _carry(self, asked: SipRequest, attempt: _Attempt, address: Address, limit: float) -> SipAnswer:
+    async def _carry(self, asked: SipRequest, attempt: Attempt, address: Address, limit: float) -> SipAnswer:
         if asked.hop.transport == "tcp":
             return await self._over_tcp(asked, attempt, address, limit)
-        branch, data = self._write(asked, attempt, "UDP", self._udp.port)
+        data = write_attempt(asked, attempt, "UDP", self._own, self._udp.port)
         if len(data) > MOST_DATAGRAM:
             try:
                 await self._tcp.to(address, limit)
@@ -170,10 +140,12 @@ class SipClient:
                 return SipAnswer.unsent(why_unsent(error))
             else:
                 return await self._over_tcp(asked, attempt, address, limit)
-        return await self._transactions.ask(branch, asked.method, data, address, limit, send=self._udp.send)
+        return await self._transactions.ask(
+            attempt.branch, (attempt.cseq, asked.method), data, address, limit, send=self._udp.send
+        )
 
     async def _over_tcp(
-        self, asked: SipRequest, attempt: _Attempt, address: Address, limit: float
+        self, asked: SipRequest, attempt: Attempt, address: Address, limit: float
     ) -> SipAnswer:
         end = self._loop.time() + limit
         for again in (False, True):
@@ -183,9 +155,15 @@ class SipClient:
             except OSError as error:
                 return SipAnswer.unsent(why_unsent(error))
             kept = connection.used
-            branch, data = self._write(asked, attempt, "TCP", connection.port)
+            data = write_attempt(asked, attempt, "TCP", self._own, connection.port)
             answer = await self._transactions.ask(
-                branch, asked.method, data, address, left, send=connection.send, reliable=True
+                attempt.branch,
+                (attempt.cseq, asked.method),
+                data,
+                address,
+                left,
+                send=connection.send,
+                reliable=True,
             )
             # A kept connection that turns out to be closed says nothing about this request.
             broke = answer.failure is not None and not connection.open and not self._closed
@@ -193,21 +171,3 @@ class SipClient:
                 break
             attempt.cseq += 1
         return answer
-
-    def _write(self, asked: SipRequest, attempt: _Attempt, transport: str, port: int) -> tuple[str, bytes]:
-        """Return the branch and the bytes of one sending (RFC 3261 §8.1.1)."""
-        name, here = attempt.name, f"{self._own}:{port}"
-        branch = f"z9hG4bK{name}{attempt.cseq}"
-        headers = [
-            ("Via", f"SIP/2.0/{transport} {here};rport;branch={branch}"),
-            ("Max-Forwards", "70"),
-            ("From", f"<{asked.sender or f'sip:devlib@{self._own}'}>;tag={name[:16]}"),
-            ("To", f"<{asked.uri}>"),
-            ("Call-ID", name),
-            ("CSeq", f"{attempt.cseq} {asked.method}"),
-            ("Contact", f"<sip:devlib@{here}{';transport=tcp' if transport == 'TCP' else ''}>"),
-            ("User-Agent", "devlib"),
-            *asked.headers,
-            *attempt.proofs.items(),
-        ]
-        return branch, write_request(asked.method, asked.uri, headers, asked.body)

@@ -8,14 +8,15 @@ parsing; only then is it read, and must be whole, for us alone, and of the metho
 import asyncio
 import heapq
 import re
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from devlib.language import Message, message
-from devlib.network.sip import SipMessage, parse_message, to_bytes
+from devlib.network.sip import parse_message, to_bytes
+from devlib.network.sip_answer import NO_ANSWER, SipAnswer, quick_look
 
 T1, T2 = 0.5, 4.0  # seconds, RFC 3261 §17.1.1.1
-NO_ANSWER, NO_TRANSPORT = 408, 503  # RFC 3261 §8.1.3.1
 MOST_AT_ONCE = 8192  # requests under way; more are refused, so that memory stays bounded
 _FIRST_FINAL = 200
 _BRANCH = re.compile(
@@ -33,39 +34,12 @@ _CLOSED = message("The connection was closed meanwhile.")
 _TOO_MANY = message("Too many requests are under way.")
 
 
-@dataclass(frozen=True, slots=True)
-class SipAnswer:
-    """The final answer to a request.
-
-    Args:
-        status: 200 to 699; 408 where none came in time, 503 where the request could not be sent.
-        reason: text beside it, hostile.
-        message: the answer; `None` where there was none, so that status is our own word.
-        seconds: from sending to the answer.
-        failure: why there was none.
-    """
-
-    status: int
-    reason: str = ""
-    message: SipMessage | None = None
-    seconds: float = 0.0
-    failure: Message | None = None
-
-    @property
-    def came(self) -> bool:
-        """Whether somebody answered at all."""
-        return self.message is not None
-
-    @classmethod
-    def unsent(cls, why: Message) -> "SipAnswer":
-        """Return what stands for an answer where the request could not be sent."""
-        return cls(NO_TRANSPORT, "Service Unavailable", failure=why)
-
-
 @dataclass(slots=True)
 class _Pending:
     answer: asyncio.Future[SipAnswer]
+    number: int
     method: str
+    cseq: bytes
     data: bytes
     address: Address
     resend: Send | None
@@ -86,7 +60,8 @@ class Transactions:
         self._t2 = T2 * t1 / T1
         self._loop = asyncio.get_running_loop()
         self._pending: dict[bytes, _Pending] = {}
-        self._due: list[tuple[float, bytes]] = []
+        self._first: deque[tuple[float, bytes]] = deque()  # first repetitions, in the order of time
+        self._due: list[tuple[float, bytes]] = []  # the others, as a heap
         self._sweep: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -95,7 +70,7 @@ class Transactions:
     async def ask(
         self,
         branch: str,
-        method: str,
+        cseq: tuple[int, str],
         data: bytes,
         address: Address,
         limit: float,
@@ -107,7 +82,7 @@ class Transactions:
 
         Args:
             branch: names the transaction.
-            method: of the request.
+            cseq: number and method of the request.
             data: the request.
             address: where it goes.
             limit: seconds.
@@ -120,10 +95,16 @@ class Transactions:
         answer: asyncio.Future[SipAnswer] = self._loop.create_future()
         key = to_bytes(branch)
         resend = None if reliable else send
-        self._pending[key] = _Pending(answer, method, data, address, resend, now, now + limit, self._t1)
+        line = f"\r\nCSeq: {cseq[0]} {cseq[1]}\r\n".encode()
+        self._pending[key] = _Pending(answer, *cseq, line, data, address, resend, now, now + limit, self._t1)
         try:
             send(data, address)
-            self._wake(now + (limit if reliable else min(self._t1, limit)), key)
+            if reliable or limit <= self._t1:
+                self._wake(now + limit, key)
+            else:
+                self._first.append((now + self._t1, key))
+                if self._sweep is None:
+                    self._schedule()
             return await answer
         except OSError as error:
             return SipAnswer.unsent(why_unsent(error))
@@ -137,6 +118,12 @@ class Transactions:
             data: what came, hostile.
             host: IP address from which it came.
         """
+        if (seen := quick_look(data)) is not None:
+            status, reason, branch = seen
+            pending = self._pending.get(branch)
+            if pending is not None and pending.cseq in data:
+                self._answered(pending, SipAnswer(status, reason.decode("utf-8", "replace"), data), host)
+            return
         found = _BRANCH.search(data, 0, _LONGEST_LOOK)
         if found and found[1] not in self._pending:
             return
@@ -145,15 +132,17 @@ class Transactions:
             return
         # The bytes found are only a hint: what counts is what the parser reads.
         pending = self._pending.get(to_bytes(answer.branch))
-        if pending is None or pending.answer.done() or host != pending.address[0]:
-            return
-        if answer.cseq[1] != pending.method:
+        if pending is not None and answer.cseq == (pending.number, pending.method):
+            self._answered(pending, SipAnswer(answer.status, answer.reason, data), host)
+
+    def _answered(self, pending: _Pending, answer: SipAnswer, host: str) -> None:
+        if pending.answer.done() or host != pending.address[0]:
             return
         if answer.status < _FIRST_FINAL:
             pending.interval = self._t2  # from now on it is repeated each T2 only
             return
-        seconds = self._loop.time() - pending.started
-        pending.answer.set_result(SipAnswer(answer.status, answer.reason, answer, seconds))
+        answer.seconds = self._loop.time() - pending.started
+        pending.answer.set_result(answer)
 
     def fail(self, sent: bytes, why: Message) -> None:
         """End the request of which `sent` is a copy or its beginning: its network says that nobody is there.
@@ -178,6 +167,7 @@ class Transactions:
             self._sweep.cancel()
             self._sweep = None
         self._due.clear()
+        self._first.clear()
         self.fail_all()
 
     @staticmethod
@@ -193,22 +183,27 @@ class Transactions:
     def _schedule(self) -> None:
         if self._sweep is not None:
             self._sweep.cancel()
-        self._sweep = self._loop.call_at(self._due[0][0], self._look) if self._due else None
+        nearest = [times[0][0] for times in (self._first, self._due) if times]
+        self._sweep = self._loop.call_at(min(nearest), self._look) if nearest else None
 
     def _look(self) -> None:
         self._sweep = None
         now = self._loop.time()
+        while self._first and self._first[0][0] <= now:
+            self._expire(self._first.popleft()[1], now)
         while self._due and self._due[0][0] <= now:
-            _, key = heapq.heappop(self._due)
-            pending = self._pending.get(key)
-            if pending is None or pending.answer.done():
-                continue
-            if now >= pending.end or pending.resend is None:
-                seconds = now - pending.started
-                self._end(pending, SipAnswer(NO_ANSWER, "Request Timeout", None, seconds, _TIMED_OUT))
-            else:
-                self._repeat(pending, pending.resend, now, key)
+            self._expire(heapq.heappop(self._due)[1], now)
         self._schedule()
+
+    def _expire(self, key: bytes, now: float) -> None:
+        pending = self._pending.get(key)
+        if pending is None or pending.answer.done():
+            return
+        if now >= pending.end or pending.resend is None:
+            seconds = now - pending.started
+            self._end(pending, SipAnswer(NO_ANSWER, "Request Timeout", b"", seconds, _TIMED_OUT))
+        else:
+            self._repeat(pending, pending.resend, now, key)
 
     def _repeat(self, pending: _Pending, resend: Send, now: float, key: bytes) -> None:
         try:
