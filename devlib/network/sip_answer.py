@@ -14,7 +14,8 @@ _USUAL = frozenset(
     name.encode()
     for name in (
         "Via", "From", "To", "Call-ID", "CSeq", "Contact", "Content-Length", "User-Agent", "Server", "Allow",
-        "Supported", "Accept", "Accept-Encoding", "Accept-Language", "Allow-Events", "Expires", "Warning",
+        "Max-Forwards", "Supported", "Accept", "Accept-Encoding", "Accept-Language", "Allow-Events",
+        "Expires", "Warning",
         "Date", "WWW-Authenticate", "Proxy-Authenticate", "Retry-After", "Organization", "Require",
     )
 )  # fmt: skip

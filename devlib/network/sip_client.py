@@ -7,7 +7,7 @@ Failure is an answer: 408 where nobody answered in time, 503 where the request c
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
@@ -94,7 +94,8 @@ class SipClient:
         """
         end = self._loop.time() + limit
         try:
-            address = await self._resolver.address(asked.hop, limit)
+            known = self._resolver.known(asked.hop)
+            address = known or await self._resolver.address(asked.hop, limit)
         except (TimeoutError, OSError) as error:
             none = isinstance(error, socket.gaierror)
             return SipAnswer.unsent(_NO_FAMILY if none else why_unsent(error))
@@ -127,22 +128,33 @@ class SipClient:
         attempt.proofs[given] = proof
         return True
 
-    async def _carry(self, asked: SipRequest, attempt: Attempt, address: Address, limit: float) -> SipAnswer:
+    def _carry(
+        self, asked: SipRequest, attempt: Attempt, address: Address, limit: float
+    ) -> Awaitable[SipAnswer]:
         if asked.hop.transport == "tcp":
-            return await self._over_tcp(asked, attempt, address, limit)
+            return self._over_tcp(asked, attempt, address, limit)
         data = write_attempt(asked, attempt, "UDP", self._own, self._udp.port)
         if len(data) > MOST_DATAGRAM:
-            try:
-                await self._tcp.to(address, limit)
-            except ConnectionRefusedError:
-                pass  # nothing was sent: RFC 3261 §18.1.1 lets it go over UDP then
-            except OSError as error:
-                return SipAnswer.unsent(why_unsent(error))
-            else:
-                return await self._over_tcp(asked, attempt, address, limit)
-        return await self._transactions.ask(
-            attempt.branch, (attempt.cseq, asked.method), data, address, limit, send=self._udp.send
-        )
+            return self._too_long(asked, attempt, data, address, limit)
+        return self._over_udp(asked, attempt, data, address, limit)
+
+    def _over_udp(
+        self, asked: SipRequest, attempt: Attempt, data: bytes, address: Address, limit: float
+    ) -> Awaitable[SipAnswer]:
+        cseq = (attempt.cseq, asked.method)
+        return self._transactions.ask(attempt.branch, cseq, data, address, limit, send=self._udp.send)
+
+    async def _too_long(
+        self, asked: SipRequest, attempt: Attempt, data: bytes, address: Address, limit: float
+    ) -> SipAnswer:
+        try:
+            await self._tcp.to(address, limit)
+        except ConnectionRefusedError:
+            # Nothing was sent: then RFC 3261 §18.1.1 lets it go over UDP.
+            return await self._over_udp(asked, attempt, data, address, limit)
+        except OSError as error:
+            return SipAnswer.unsent(why_unsent(error))
+        return await self._over_tcp(asked, attempt, address, limit)
 
     async def _over_tcp(
         self, asked: SipRequest, attempt: Attempt, address: Address, limit: float

@@ -60,7 +60,13 @@ class Resolver:
 
     def __init__(self, family: socket.AddressFamily) -> None:
         self._family = family
+        self._loop = asyncio.get_running_loop()
         self._known: dict[tuple[str, int], tuple[Address, float]] = {}
+
+    def known(self, hop: Hop) -> Address | None:
+        """Return IP address and port, if they were found within the last minute."""
+        known = self._known.get((hop.host, hop.port))
+        return known[0] if known is not None and self._loop.time() < known[1] else None
 
     async def address(self, hop: Hop, limit: float) -> Address:
         """Return IP address and port.
@@ -72,10 +78,8 @@ class Resolver:
         Raises:
             OSError: the name is unknown, or has no address of this family.
         """
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         key = (hop.host, hop.port)
-        if (known := self._known.get(key)) is not None and loop.time() < known[1]:
-            return known[0]
         numeric = socket.AI_NUMERICHOST if _is_numeric(hop.host) else 0
         found = await asyncio.wait_for(
             loop.getaddrinfo(*key, family=self._family, type=socket.SOCK_DGRAM, flags=numeric), limit

@@ -37,9 +37,8 @@ _TOO_MANY = message("Too many requests are under way.")
 @dataclass(slots=True)
 class _Pending:
     answer: asyncio.Future[SipAnswer]
-    number: int
-    method: str
-    cseq: bytes
+    key: bytes
+    cseq: tuple[int, str]
     data: bytes
     address: Address
     resend: Send | None
@@ -67,7 +66,7 @@ class Transactions:
     def __len__(self) -> int:
         return len(self._pending)
 
-    async def ask(
+    def ask(
         self,
         branch: str,
         cseq: tuple[int, str],
@@ -77,7 +76,7 @@ class Transactions:
         *,
         send: Send,
         reliable: bool = False,
-    ) -> SipAnswer:
+    ) -> "asyncio.Future[SipAnswer]":
         """Send until a final answer comes (timer E) or the limit is over (timer F).
 
         Args:
@@ -88,28 +87,30 @@ class Transactions:
             limit: seconds.
             send: sends it; what it raises as `OSError` ends the transaction.
             reliable: whether the transport repeats what is lost by itself (TCP).
+
+        Returns:
+            What will be the answer; it may be cancelled.
         """
-        if len(self._pending) >= MOST_AT_ONCE:
-            return SipAnswer.unsent(_TOO_MANY)
         now = self._loop.time()
         answer: asyncio.Future[SipAnswer] = self._loop.create_future()
-        key = to_bytes(branch)
+        if len(self._pending) >= MOST_AT_ONCE:
+            answer.set_result(SipAnswer.unsent(_TOO_MANY))
+            return answer
+        key = branch.encode("ascii", "replace")
         resend = None if reliable else send
-        line = f"\r\nCSeq: {cseq[0]} {cseq[1]}\r\n".encode()
-        self._pending[key] = _Pending(answer, *cseq, line, data, address, resend, now, now + limit, self._t1)
+        self._pending[key] = _Pending(answer, key, cseq, data, address, resend, now, now + limit, self._t1)
         try:
             send(data, address)
-            if reliable or limit <= self._t1:
-                self._wake(now + limit, key)
-            else:
-                self._first.append((now + self._t1, key))
-                if self._sweep is None:
-                    self._schedule()
-            return await answer
         except OSError as error:
-            return SipAnswer.unsent(why_unsent(error))
-        finally:
-            del self._pending[key]
+            self._end(self._pending[key], SipAnswer.unsent(why_unsent(error)))
+            return answer
+        if reliable or limit <= self._t1:
+            self._wake(now + limit, key)
+        else:
+            self._first.append((now + self._t1, key))
+            if self._sweep is None:
+                self._schedule()
+        return answer
 
     def received(self, data: bytes, host: str) -> None:
         """Give an answer to what waits for it; anything else is let fall, repetitions too (timer K).
@@ -121,7 +122,7 @@ class Transactions:
         if (seen := quick_look(data)) is not None:
             status, reason, branch = seen
             pending = self._pending.get(branch)
-            if pending is not None and pending.cseq in data:
+            if pending is not None and f"\r\nCSeq: {pending.cseq[0]} {pending.cseq[1]}\r\n".encode() in data:
                 self._answered(pending, SipAnswer(status, reason.decode("utf-8", "replace"), data), host)
             return
         found = _BRANCH.search(data, 0, _LONGEST_LOOK)
@@ -132,17 +133,17 @@ class Transactions:
             return
         # The bytes found are only a hint: what counts is what the parser reads.
         pending = self._pending.get(to_bytes(answer.branch))
-        if pending is not None and answer.cseq == (pending.number, pending.method):
+        if pending is not None and answer.cseq == pending.cseq:
             self._answered(pending, SipAnswer(answer.status, answer.reason, data), host)
 
     def _answered(self, pending: _Pending, answer: SipAnswer, host: str) -> None:
-        if pending.answer.done() or host != pending.address[0]:
+        if host != pending.address[0]:
             return
         if answer.status < _FIRST_FINAL:
             pending.interval = self._t2  # from now on it is repeated each T2 only
             return
         answer.seconds = self._loop.time() - pending.started
-        pending.answer.set_result(answer)
+        self._end(pending, answer)
 
     def fail(self, sent: bytes, why: Message) -> None:
         """End the request of which `sent` is a copy or its beginning: its network says that nobody is there.
@@ -157,7 +158,7 @@ class Transactions:
 
     def fail_all(self, address: Address | None = None, why: Message = _CLOSED) -> None:
         """End the requests that wait for an answer over a connection that broke; all of them without one."""
-        for pending in self._pending.values():
+        for pending in tuple(self._pending.values()):
             if address is None or (pending.resend is None and pending.address == address):
                 self._end(pending, SipAnswer.unsent(why))
 
@@ -170,8 +171,8 @@ class Transactions:
         self._first.clear()
         self.fail_all()
 
-    @staticmethod
-    def _end(pending: _Pending, answer: SipAnswer) -> None:
+    def _end(self, pending: _Pending, answer: SipAnswer) -> None:
+        del self._pending[pending.key]
         if not pending.answer.done():
             pending.answer.set_result(answer)
 
@@ -197,9 +198,11 @@ class Transactions:
 
     def _expire(self, key: bytes, now: float) -> None:
         pending = self._pending.get(key)
-        if pending is None or pending.answer.done():
+        if pending is None:
             return
-        if now >= pending.end or pending.resend is None:
+        if pending.answer.done():  # whoever waited was cancelled
+            del self._pending[key]
+        elif now >= pending.end or pending.resend is None:
             seconds = now - pending.started
             self._end(pending, SipAnswer(NO_ANSWER, "Request Timeout", b"", seconds, _TIMED_OUT))
         else:

@@ -5,6 +5,7 @@ import os
 import socket
 import struct
 import sys
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -47,6 +48,7 @@ class UdpSocket:
         self._failed = failed
         self._loop = asyncio.get_running_loop()
         self._buffer = bytearray(MAX_DATAGRAM)
+        self._unsent: deque[tuple[bytes, Address]] = deque()
         self._socket = made = socket.socket(family, socket.SOCK_DGRAM)
         try:
             made.setblocking(False)
@@ -62,26 +64,40 @@ class UdpSocket:
         self._loop.add_reader(made.fileno(), self._read)
 
     def send(self, data: bytes, address: Address) -> None:
-        """Send one datagram; one that finds no room is lost, as on any wire, and timer E repeats it.
+        """Send one datagram, together with the others of this turn of the event loop.
 
-        Raises:
-            OSError: the system knows that it cannot arrive.
+        One by one each would wake up the other side, which costs more than the sending; what cannot arrive
+        is told to `failed`.
         """
-        try:
-            self._socket.sendto(data, address)
-        except BlockingIOError:
-            return
-        except OSError:
-            # It may be the error of an earlier datagram, told at this one.
-            if not self._read_errors():
-                raise
-            with suppress(BlockingIOError):
-                self._socket.sendto(data, address)
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent.append((data, address))
+
+    def _flush(self) -> None:
+        unsent, send = self._unsent, self._socket.sendto
+        while unsent and self._socket.fileno() >= 0:
+            data, address = unsent[0]
+            try:
+                send(data, address)
+            except BlockingIOError:
+                self._loop.add_writer(self._socket.fileno(), self._room)
+                return
+            except OSError as error:
+                # It may be the error of an earlier datagram, told at this one, which is then tried again.
+                if self._read_errors():
+                    continue
+                self._failed(data, why_unsent(error))
+            unsent.popleft()
+
+    def _room(self) -> None:
+        self._loop.remove_writer(self._socket.fileno())
+        self._flush()
 
     def close(self) -> None:
         """Give the port back; calling twice is harmless."""
         if self._socket.fileno() >= 0:
             self._loop.remove_reader(self._socket.fileno())
+            self._loop.remove_writer(self._socket.fileno())
             self._socket.close()
 
     def _read(self) -> None:
