@@ -143,7 +143,7 @@ def _uri(number: int) -> str:
 def _example(number: int, peer: Address) -> bytes:
     """Return what the client sends, from a port of as many digits."""
     asked = SipRequest("OPTIONS", _uri(number), Hop("udp", *peer))
-    return write_attempt(asked, Attempt(fresh_token()), "UDP", _HOST, peer[1])
+    return write_attempt(asked, Attempt.first(fresh_token()), "UDP", _HOST, peer[1])
 
 
 @contextmanager

@@ -99,34 +99,32 @@ class SipClient:
         except (TimeoutError, OSError) as error:
             none = isinstance(error, socket.gaierror)
             return SipAnswer.unsent(_NO_FAMILY if none else why_unsent(error))
-        attempt = Attempt(self._token())
+        attempt = Attempt.first(self._token())
         answer = await self._carry(asked, attempt, address, limit)
         if credentials is None:
             return answer
         for _ in range(_MOST_SENDINGS - 1):
             left = end - self._loop.time()
-            if left <= 0 or not self._answer_challenge(asked, answer, attempt, credentials):
+            proof = self._prove(asked, answer, attempt, credentials)
+            if left <= 0 or proof is None:
                 break
-            attempt.cseq += 1
+            attempt = attempt.next(proof)
             answer = await self._carry(asked, attempt, address, left)
         return answer
 
-    def _answer_challenge(
+    def _prove(
         self, asked: SipRequest, answer: SipAnswer, attempt: Attempt, credentials: Credentials
-    ) -> bool:
-        """Put the proof that `answer` asks for into `attempt`; return whether another sending makes sense."""
+    ) -> dict[str, str] | None:
+        """Return the header that proves what `answer` asks for; `None` where asking again makes no sense."""
         names = _CHALLENGES.get(answer.status)
         if names is None or answer.message is None:
-            return False
+            return None
         offered, given = names
         challenge = strongest(answer.message.all(offered))
         if challenge is None or (given in attempt.proofs and not is_stale(challenge)):
-            return False
+            return None
         proof = answer_challenge(challenge, asked.method, asked.uri, credentials, cnonce=self._token())
-        if proof is None:
-            return False
-        attempt.proofs[given] = proof
-        return True
+        return None if proof is None else {given: proof}
 
     def _carry(
         self, asked: SipRequest, attempt: Attempt, address: Address, limit: float
@@ -181,5 +179,5 @@ class SipClient:
             broke = answer.failure is not None and not connection.open and not self._closed
             if again or not (broke and kept and asked.method in _REPEATABLE):
                 break
-            attempt.cseq += 1
+            attempt = attempt.next({})
         return answer

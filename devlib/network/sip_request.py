@@ -1,7 +1,6 @@
 """A request of the SIP client, and its bytes (RFC 3261 §8.1.1)."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from devlib.network.sip import one_line, to_bytes
@@ -9,6 +8,7 @@ from devlib.network.sip_hop import Hop
 
 _TAG = 16  # characters of the token that are the tag
 _TCP = ";transport=tcp"
+_NO_PROOFS: Mapping[str, str] = {}
 
 
 class SipRequest(NamedTuple):
@@ -31,24 +31,30 @@ class SipRequest(NamedTuple):
     sender: str = ""
 
 
-@dataclass(slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """What changes from one sending of a request to the next (RFC 3261 §8.1.3.5).
 
     Args:
-        token: nobody can guess it; names the call, its tag and its transactions.
+        token: nobody can guess it; names the call and its tag.
+        branch: the name of this sending's transaction (RFC 3261 §8.1.1.7).
         cseq: number of the sending, from 1.
         proofs: headers that answer challenges, by name.
     """
 
     token: str
-    cseq: int = 1
-    proofs: dict[str, str] = field(default_factory=dict)
+    branch: str
+    cseq: int
+    proofs: Mapping[str, str]
 
-    @property
-    def branch(self) -> str:
-        """The name of this sending's transaction (RFC 3261 §8.1.1.7)."""
-        return f"z9hG4bK{self.token}{self.cseq}"
+    @classmethod
+    def first(cls, token: str) -> "Attempt":
+        """Return the first sending of a request."""
+        return cls(token, f"z9hG4bK{token}1", 1, _NO_PROOFS)
+
+    def next(self, proofs: Mapping[str, str]) -> "Attempt":
+        """Return the sending after this one, with further proofs."""
+        cseq = self.cseq + 1
+        return Attempt(self.token, f"z9hG4bK{self.token}{cseq}", cseq, {**self.proofs, **proofs})
 
 
 def write_attempt(asked: SipRequest, attempt: Attempt, transport: str, own: str, port: int) -> bytes:
@@ -63,8 +69,10 @@ def write_attempt(asked: SipRequest, attempt: Attempt, transport: str, own: str,
     """
     here, token, uri = f"{own}:{port}", attempt.token, one_line(asked.uri)
     sender = one_line(asked.sender) or f"sip:devlib@{own}"
-    further = [*asked.headers, *attempt.proofs.items()]
-    more = "".join([f"{name}: {one_line(value)}\r\n" for name, value in further]) if further else ""
+    more = ""
+    if asked.headers or attempt.proofs:
+        further = [*asked.headers, *attempt.proofs.items()]
+        more = "".join([f"{name}: {one_line(value)}\r\n" for name, value in further])
     text = (
         f"{asked.method} {uri} SIP/2.0\r\n"
         f"Via: SIP/2.0/{transport} {here};rport;branch={attempt.branch}\r\n"

@@ -11,6 +11,7 @@ import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from devlib.language import Message, message
 from devlib.network.sip import parse_message, to_bytes
@@ -39,6 +40,7 @@ class _Pending:
     answer: asyncio.Future[SipAnswer]
     key: bytes
     cseq: tuple[int, str]
+    line: bytes
     data: bytes
     address: Address
     resend: Send | None
@@ -98,7 +100,9 @@ class Transactions:
             return answer
         key = branch.encode("ascii", "replace")
         resend = None if reliable else send
-        self._pending[key] = _Pending(answer, key, cseq, data, address, resend, now, now + limit, self._t1)
+        self._pending[key] = _Pending(
+            answer, key, cseq, _line(cseq), data, address, resend, now, now + limit, self._t1
+        )
         try:
             send(data, address)
         except OSError as error:
@@ -122,7 +126,7 @@ class Transactions:
         if (seen := quick_look(data)) is not None:
             status, reason, branch = seen
             pending = self._pending.get(branch)
-            if pending is not None and f"\r\nCSeq: {pending.cseq[0]} {pending.cseq[1]}\r\n".encode() in data:
+            if pending is not None and pending.line in data:
                 self._answered(pending, SipAnswer(status, reason.decode("utf-8", "replace"), data), host)
             return
         found = _BRANCH.search(data, 0, _LONGEST_LOOK)
@@ -220,6 +224,12 @@ class Transactions:
     def _next(self, pending: _Pending) -> float:
         pending.interval = min(2 * pending.interval, self._t2)
         return pending.interval
+
+
+@lru_cache(64)
+def _line(cseq: tuple[int, str]) -> bytes:
+    """Return the CSeq line of an answer in its usual form."""
+    return f"\r\nCSeq: {cseq[0]} {cseq[1]}\r\n".encode("ascii", "replace")
 
 
 def why_unsent(error: OSError) -> Message:
