@@ -20,6 +20,7 @@ from devlib.network.protocol import (
     RestartOutcome,
     network_form,
 )
+from devlib.network.reach import Prober, Reach, ReachOutcome
 from devlib.network.simulator import Simulator
 from devlib.network.simulator_devices import DeviceOf
 
@@ -38,6 +39,9 @@ __all__ = [
     "Network",
     "Phone",
     "PhoneFleet",
+    "Prober",
+    "Reach",
+    "ReachOutcome",
     "RegistrationSource",
     "RestartAnswer",
     "RestartOutcome",
