@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from devlib.cli import changing, following, looking, machine, organising, reporting
+from devlib.cli import changing, following, looking, machine, organising, probing, reporting
 from devlib.cli.command import DONE, FAILED, Call, build_parser
 from devlib.cli.output import Output
 from devlib.config import Settings, load_settings
@@ -21,11 +21,12 @@ COMMANDS = (
     *reporting.COMMANDS,
     *following.COMMANDS,
     *looking.COMMANDS,
+    *probing.COMMANDS,
     *changing.COMMANDS,
     *organising.COMMANDS,
 )
 _INTERRUPTED = 130
-_SHOWS_STATES = frozenset({"collect", "follow", "export", "status", "reboot", "sql"})
+_SHOWS_STATES = frozenset({"collect", "follow", "export", "status", "probe", "reboot", "sql"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from devlib.clock import Clock
 from devlib.language import Message, message
@@ -90,7 +90,8 @@ class _Course:
             return self._found.get_nowait()
         getting = asyncio.create_task(self._found.get())
         try:
-            await asyncio.wait({getting, self._broken}, return_when=asyncio.FIRST_COMPLETED)
+            waited: set[asyncio.Future[Any]] = {getting, self._broken}
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             if getting.done():
                 return getting.result()
         finally:

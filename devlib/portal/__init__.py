@@ -7,6 +7,7 @@ from devlib.portal.desk import Desk, Place
 from devlib.portal.following import Following
 from devlib.portal.looking import Looking
 from devlib.portal.organising import Organising
+from devlib.portal.probing import Probing, reach_counts
 from devlib.portal.reporting import Reporting
 from devlib.portal.services import Services, open_services
 
@@ -20,8 +21,10 @@ __all__ = [
     "Organising",
     "Place",
     "Portal",
+    "Probing",
     "Reporting",
     "Services",
     "connect",
     "open_services",
+    "reach_counts",
 ]

@@ -10,11 +10,12 @@ from devlib.portal.changing import Changing
 from devlib.portal.following import Following
 from devlib.portal.looking import Looking
 from devlib.portal.organising import Organising
+from devlib.portal.probing import Probing
 from devlib.portal.services import Services, open_services
 from devlib.portal.signing_in import SignIn
 
 
-class Portal(Looking, Changing, Following, Organising):
+class Portal(Looking, Changing, Following, Organising, Probing):
     """Everything that one identity may do, each act authorised and audited.
 
     Use it as a context manager, or close it.

@@ -201,12 +201,11 @@ async def test_a_probe_tells_who_answers_from_who_is_silent(lab):
         await lab.register(line_port)
     await lab.fall_silent(silent)
     await lab.sign_off(gone)
-    found = await reach_of(lab, LINE, silent, gone, NOBODY, "no address", "a@b\r\nEvil: yes")
+    found = await reach_of(lab, LINE, silent, gone, "no address", "a@b\r\nEvil: yes")
     assert {line_port: reach.outcome for line_port, reach in found.items()} == {
         LINE: ReachOutcome.ANSWERS,
         silent: ReachOutcome.SILENT,
         gone: ReachOutcome.NOT_REGISTERED,
-        NOBODY: ReachOutcome.NOT_REGISTERED,
         "no address": ReachOutcome.UNROUTABLE,
         "a@b\r\nEvil: yes": ReachOutcome.UNROUTABLE,
     }
