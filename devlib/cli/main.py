@@ -17,6 +17,7 @@ from devlib.cli import (
     looking,
     machine,
     organising,
+    probing,
     reporting,
     restarting,
 )
@@ -34,6 +35,7 @@ COMMANDS = (
     *looking.COMMANDS,
     *examining.COMMANDS,
     *analysing.COMMANDS,
+    *probing.COMMANDS,
     *changing.COMMANDS,
     *restarting.COMMANDS,
     *organising.COMMANDS,
@@ -42,8 +44,8 @@ COMMANDS = (
 _INTERRUPTED = 130
 _SHOWS_STATES = frozenset(
     {
-        "collect", "follow", "export", "status", "reboot", "restart", "sql", "dect", "findings", "history",
-        "changes", "outages", "flapping", "aged", "states", "compare", "census", "availability",
+        "collect", "follow", "export", "status", "probe", "reboot", "restart", "sql", "dect", "findings",
+        "history", "changes", "outages", "flapping", "aged", "states", "compare", "census", "availability",
     }
 )  # fmt: skip
 

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from devlib.config.networks import KamailioSettings, NetworkSettings, Seconds, Section, SimulatorSettings
 from devlib.config.secret import Secret
+from devlib.config.tokens import fresh_token, fresh_tokens
 from devlib.errors import ConfigurationError
 from devlib.language import Language, choose_language, message
 
@@ -28,6 +29,8 @@ __all__ = [
     "Settings",
     "SimulatorSettings",
     "account_name",
+    "fresh_token",
+    "fresh_tokens",
     "load_settings",
 ]
 

@@ -12,12 +12,13 @@ from devlib.portal.examining import Examining
 from devlib.portal.following import Following
 from devlib.portal.keeping import Keeping
 from devlib.portal.organising import Organising
+from devlib.portal.probing import Probing
 from devlib.portal.restarting import RestartDesk
 from devlib.portal.services import Services, open_services
 from devlib.portal.signing_in import SignIn
 
 
-class Portal(Analysing, Examining, Changing, Following, RestartDesk, Keeping, Organising):
+class Portal(Analysing, Examining, Probing, Changing, Following, RestartDesk, Keeping, Organising):
     """Everything that one identity may do, each act authorised and audited.
 
     Use it as a context manager, or close it.
