@@ -52,13 +52,10 @@ def test_the_rule_says_what_the_observations_say(engine, events, by_day):
 def made(engine, events, carry, since, until):
     told = [each for each in events if each.changes]
     whole = [each for each in events if not each.changes]
-    asked = [
-        dict(zip(ASKED.names, (naive(each.at), *each.scope), strict=True)) for each in whole
-    ]
+    asked = [dict(zip(ASKED.names, (naive(each.at), *each.scope), strict=True)) for each in whole]
     rows = "SELECT *, true AS told FROM news UNION ALL SELECT *, false FROM seen"
-    inputs = {
-        "news": rows_of(told), "seen": rows_of(whole), "carry": carry, "asked": pa.Table.from_pylist(asked, ASKED)
-    }  # fmt: skip
+    inputs = {"news": rows_of(told), "seen": rows_of(whole), "carry": carry}
+    inputs["asked"] = pa.Table.from_pylist(asked, ASKED)
     return apply_rule(engine, rows, inputs, since, until)
 
 
