@@ -22,7 +22,17 @@ from pathlib import Path
 from devlib import analytics
 from devlib.clock import FakeClock
 from devlib.model import EVERYTHING, OBSERVATIONS, OBSERVATIONS_LAYOUT, Scope
-from devlib.storage import Collected, Compactor, DayFile, DayFileKind, Inventory, Lake, naive, open_inventory
+from devlib.storage import (
+    Collected,
+    Compactor,
+    DayFile,
+    DayFileKind,
+    Inventory,
+    Lake,
+    Snapshot,
+    naive,
+    open_inventory,
+)
 from devlib.storage.compaction import DAY, midnight
 from devlib.storage.period_rule import READ
 
@@ -112,11 +122,11 @@ class _Lake:
         self._narrow_days(yesterday)
         narrow = time.perf_counter() - start
         moments = [yesterday + n * _EVERY for n in range(int((_NOW - yesterday) / _EVERY) + 1)]
-        snapshots = [self._write(moment) for moment in moments]
-        of_yesterday = [each for each in snapshots if each.observed_at < yesterday + DAY]
+        of_yesterday = [self._write(moment) for moment in moments if moment < yesterday + DAY]
         start = time.perf_counter()
         done = Compactor(self.lake, self.clock).run()
         compaction = time.perf_counter() - start
+        hours = self._today([moment for moment in moments if moment >= yesterday + DAY])
         rows = sum(each.rows for each in of_yesterday)
         csv, unsorted = self._other_formats(moments[-1])
         own = done.bytes_before / rows
@@ -124,12 +134,23 @@ class _Lake:
         return {
             "periods_of_older_days_s": round(narrow, 1),
             "compaction_of_one_day_s": round(compaction, 1),
+            "periods_of_an_hour_s": round(hours, 2),
             "bytes_per_line_state": round(done.bytes_after / rows, 2),
             "bytes_of_state_periods": round(periods, 2),
             "bytes_one_file_each": round(own, 2),
             "bytes_one_file_each_unsorted": round(unsorted, 2),
             "bytes_csv": round(csv, 1),
         }
+
+    def _today(self, moments: list[datetime]) -> float:
+        """Write today's snapshots as a collector does; return the longest time for the periods of an hour."""
+        longest = 0.0
+        for moment in moments:
+            self._write(moment)
+            start = time.perf_counter()
+            Compactor(self.lake, FakeClock(moment)).advance()
+            longest = max(longest, time.perf_counter() - start)
+        return longest
 
     def _states(self, moment: datetime, until: datetime) -> str:
         """Return SQL of the states of every line at each snapshot from a moment to before another one."""
@@ -139,7 +160,7 @@ class _Lake:
             f"AS observed_at FROM fleet CROSS JOIN (SELECT unnest(range({first}, {last})) AS t)"
         )
 
-    def _write(self, moment: datetime) -> object:
+    def _write(self, moment: datetime) -> Snapshot:
         given = {
             "expires_at": "observed_at + to_seconds(3600 - (t * 900 + phase) % 1800)",
             "last_registered_at": "observed_at - to_seconds((t * 900 + phase) % 1800)",

@@ -114,6 +114,7 @@ def test_intervals_say_what_the_observations_say(events, first, second, closed):
                 assert periods_of(lake, theirs) == [each for each in nice if each.place == ("A", "Nice")]
             clock.advance((max(START + closed * 24 * HOUR, last) - clock.now()).total_seconds())
             Compactor(lake, clock).run()
+            Compactor(lake, clock).advance()
 
 
 def expected_within_a(events):

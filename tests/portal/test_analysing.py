@@ -86,7 +86,8 @@ def test_the_commands(home, monkeypatch, capsys, tmp_path):
     for words in (
         ["changes", "--since", "7d", "--state", "aged"], ["outages", "--since", "2d", "--share", "10"],
         ["flapping", "--changes", "1"], ["aged", "--since", "2026-11-01"], ["states", "--by", "device_type"],
-        ["compare", "1d", "now"], ["compare", "1d", "--lines", "--all"], ["census"], ["census", "--user-agents"],
+        ["compare", "1d", "now"], ["compare", "1d", "--lines", "--all"], ["census"],
+        ["census", "--user-agents"],
         ["capacity"], ["availability", "--by", "all"], ["availability", "--every", "6h"],
         ["history", "11@lyon.bakery.example", "--since", "7d"], ["states", "--lines", "--at", "2h"],
         ["compact"],

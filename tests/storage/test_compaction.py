@@ -146,10 +146,11 @@ def test_a_late_snapshot_is_seen_at_once(lake, clock):
     assert _states(lake, START + 8 * HOUR) == {1: "registered", 2: "registered"}
     write(lake, clock, event(7, (1, LYON, "unregistered"), scope=("P", "A", "Lyon")))
     assert _states(lake, START + 8 * HOUR) == {1: "unregistered", 2: "registered"}
-    assert {each.kind for each in Compactor(lake, clock).run().files} == {DayFileKind.PERIODS}
+    clock.advance(3 * 24 * 3_600)
+    assert DayFileKind.PERIODS in {each.kind for each in Compactor(lake, clock).run().files}
     assert _states(lake, START + 8 * HOUR) == {1: "unregistered", 2: "registered"}
     with lake.inventory.read() as reader:
-        assert len(reader.period_files()) == 4
+        assert len(reader.period_files()) == 3
 
 
 def _states(lake, moment):
@@ -234,6 +235,27 @@ def test_retention_takes_whole_days_and_leaves_the_present(lake, clock):
     lake.sweep()
     assert _states(lake, clock.now()) == {1: "registered", 3: "aged"}
     assert len(observed(lake)) == 3
+
+
+def test_hours_of_today_are_made_ahead(lake, clock):
+    """Full hours of today get their periods, one after the other; the whole day takes their place later."""
+    fill(lake, clock, TWO_DAYS[:5])
+    compactor = Compactor(lake, clock)
+    assert compactor.advance().until == START + 5 * HOUR
+    assert compactor.advance() is None
+    before = _states(lake, START + 5 * HOUR)
+    fill(lake, clock, TWO_DAYS[5:6])
+    clock.advance(60)
+    second = compactor.advance()
+    assert (second.since, second.until) == (START + 5 * HOUR, START + 6 * HOUR)
+    assert _states(lake, START + 5 * HOUR) == before == {1: "registered", 2: "registered", 3: "aged"}
+    assert _states(lake, START + 3 * HOUR) == {1: "aged", 2: "aged", 3: "aged"}
+    clock.advance(24 * 3_600)
+    assert compactor.advance() is None
+    compactor.run()
+    with lake.inventory.read() as reader:
+        assert [each.until for each in reader.period_files()] == [START + DAY]
+    assert _states(lake, START + 3 * HOUR) == {1: "aged", 2: "aged", 3: "aged"}
 
 
 def test_what_cannot_be_compacted_is_a_passing_error(lake, clock):
