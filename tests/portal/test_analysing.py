@@ -65,7 +65,9 @@ def test_a_collector_compacts_the_day_that_ended(home):
     home.portal().keep_collecting(timedelta(hours=6), tell)
     with home.services.inventory.read() as reader:
         entries = reader.audit_entries(20)
-        assert len(reader.period_files()) == 1
+        first, *of_today = reader.period_files()
+    assert first.until - first.since == timedelta(days=1)
+    assert [each.since for each in of_today][:1] == [first.until]
     compacted = [each for each in entries if each.act == "compact"]
     assert [(each.outcome, each.target) for each in compacted] == [("done", "2026-11-02")]
     assert "3 snapshots" in compacted[0].detail
