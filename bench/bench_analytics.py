@@ -22,7 +22,17 @@ from pathlib import Path
 from devlib import analytics
 from devlib.clock import FakeClock
 from devlib.model import EVERYTHING, OBSERVATIONS, OBSERVATIONS_LAYOUT, Scope
-from devlib.storage import Collected, Compactor, DayFile, DayFileKind, Inventory, Lake, naive, open_inventory
+from devlib.storage import (
+    Collected,
+    Compactor,
+    DayFile,
+    DayFileKind,
+    Inventory,
+    Lake,
+    Snapshot,
+    naive,
+    open_inventory,
+)
 from devlib.storage.compaction import DAY, midnight
 from devlib.storage.period_rule import READ
 
@@ -43,8 +53,8 @@ SELECT n AS line_key, 'Bench Telecom' AS provider,
     'Primary' AS line_type, 'user' || n AS user_id, 'Ann' || hash(n) % 500 AS first_name,
     'O''Hara' || hash(n, 1) % 5000 AS last_name,
     '+3340' || lpad(n::VARCHAR, 7, '0') AS phone_number, (1000 + n % 9000)::VARCHAR AS extension,
-    'sip:' || (2000000 + n) || '@10.' || hash(n, 2) % 200 || '.' || hash(n, 3) % 250
-        || '.' || hash(n, 4) % 250 || ':' || 5060 + hash(n, 5) % 1000 || ';transport=tcp' AS contact,
+    'sip:' || (2000000 + n) || '@10.' || hash(n, 2) % 200 || '.' || hash(n, 3) % 250 || '.'
+        || hash(n, 4) % 250 || ':' || 5060 + hash(n, 5) % 1000 || ';transport=tcp' AS contact,
     ['Yealink SIP-T46S 66.86.0.', 'Cisco-CP-8851-3PCC/11.3.', 'snomD785/10.1.', 'PolycomVVX-VVX_450/6.4.']
         [1 + n // 2 % 4] || hash(n // 40) % 9 AS user_agent,
     ['Yealink', 'Cisco', 'Snom', 'Poly'][1 + n // 2 % 4] AS vendor, 'desk' AS kind,
@@ -112,11 +122,11 @@ class _Lake:
         self._narrow_days(yesterday)
         narrow = time.perf_counter() - start
         moments = [yesterday + n * _EVERY for n in range(int((_NOW - yesterday) / _EVERY) + 1)]
-        snapshots = [self._write(moment) for moment in moments]
-        of_yesterday = [each for each in snapshots if each.observed_at < yesterday + DAY]
+        of_yesterday = [self._write(moment) for moment in moments if moment < yesterday + DAY]
         start = time.perf_counter()
         done = Compactor(self.lake, self.clock).run()
         compaction = time.perf_counter() - start
+        hours = self._today([moment for moment in moments if moment >= yesterday + DAY])
         rows = sum(each.rows for each in of_yesterday)
         csv, unsorted = self._other_formats(moments[-1])
         own = done.bytes_before / rows
@@ -124,12 +134,23 @@ class _Lake:
         return {
             "periods_of_older_days_s": round(narrow, 1),
             "compaction_of_one_day_s": round(compaction, 1),
+            "periods_of_an_hour_s": round(hours, 2),
             "bytes_per_line_state": round(done.bytes_after / rows, 2),
             "bytes_of_state_periods": round(periods, 2),
             "bytes_one_file_each": round(own, 2),
             "bytes_one_file_each_unsorted": round(unsorted, 2),
             "bytes_csv": round(csv, 1),
         }
+
+    def _today(self, moments: list[datetime]) -> float:
+        """Write today's snapshots as a collector does; return the longest time for the periods of an hour."""
+        longest = 0.0
+        for moment in moments:
+            self._write(moment)
+            start = time.perf_counter()
+            Compactor(self.lake, FakeClock(moment)).advance()
+            longest = max(longest, time.perf_counter() - start)
+        return longest
 
     def _states(self, moment: datetime, until: datetime) -> str:
         """Return SQL of the states of every line at each snapshot from a moment to before another one."""
@@ -139,7 +160,7 @@ class _Lake:
             f"AS observed_at FROM fleet CROSS JOIN (SELECT unnest(range({first}, {last})) AS t)"
         )
 
-    def _write(self, moment: datetime) -> object:
+    def _write(self, moment: datetime) -> Snapshot:
         given = {
             "expires_at": "observed_at + to_seconds(3600 - (t * 900 + phase) % 1800)",
             "last_registered_at": "observed_at - to_seconds((t * 900 + phase) % 1800)",

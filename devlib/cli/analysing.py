@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from devlib.cli.command import CUSTOMER, SITE, Argument, Call, Command, argument
 from devlib.cli.moments import parse_moment, parse_span
@@ -27,6 +29,7 @@ from devlib.model import (
     Table,
 )
 from devlib.portal import Portal
+from devlib.storage import write_csv
 
 Ask = Callable[[Portal, datetime | None, datetime | None], pd.DataFrame]
 
@@ -97,7 +100,7 @@ def states(call: Call) -> None:
             found = portal.states_at(at or now, customer=given.customer, site=given.site)
         else:
             found = portal.state_counts(by, customer=given.customer, site=given.site, at=at)
-    _show(call, found, STATES_AT if given.lines else STATE_COUNTS)
+        _show(call, portal, found, STATES_AT if given.lines else STATE_COUNTS)
 
 
 def compare(call: Call) -> None:
@@ -108,9 +111,9 @@ def compare(call: Call) -> None:
         first, second = (parse_moment(each, now) for each in (given.first, given.second))
         ask = portal.compare if given.lines else portal.comparison_summary
         found = ask(first, second, customer=given.customer, site=given.site)
-    if given.lines and not given.all:
-        found = found[found["change"] != "same"]
-    _show(call, found, COMPARISON if given.lines else COMPARISON_SUMMARY)
+        if given.lines and not given.all:
+            found = found[found["change"] != "same"]
+        _show(call, portal, found, COMPARISON if given.lines else COMPARISON_SUMMARY)
 
 
 def census(call: Call) -> None:
@@ -119,14 +122,14 @@ def census(call: Call) -> None:
     with call.open_portal() as portal:
         ask = portal.user_agent_census if given.user_agents else portal.firmware_census
         found = ask(customer=given.customer, site=given.site)
-    _show(call, found, USER_AGENT_CENSUS if given.user_agents else FIRMWARE_CENSUS)
+        _show(call, portal, found, USER_AGENT_CENSUS if given.user_agents else FIRMWARE_CENSUS)
 
 
 def capacity(call: Call) -> None:
     """Show lines free and used."""
     with call.open_portal() as portal:
         found = portal.capacity(customer=call.arguments.customer, site=call.arguments.site)
-    _show(call, found, CAPACITY)
+        _show(call, portal, found, CAPACITY)
 
 
 def availability(call: Call) -> None:
@@ -168,20 +171,32 @@ def _answer(call: Call, table: Table, ask: Ask) -> None:
         since = parse_moment(given.since, now)
         until = None if given.until is None else parse_moment(given.until, now)
         found = ask(portal, since, until)
-    _show(call, found, table)
+        _show(call, portal, found, table)
 
 
-def _show(call: Call, frame: pd.DataFrame, table: Table) -> None:
-    """Print the answer; on a screen without the columns that only programs need."""
-    shown = frame if call.out.as_json else frame[[n for n in frame.columns if n not in _HIDDEN]]
-    call.out.frame(shown, table, limit=_SCREEN_ROWS)
+def _show(call: Call, portal: Portal, frame: pd.DataFrame, table: Table) -> None:
+    """Print the answer, or write it as CSV; on a screen without the columns that only programs need."""
+    if call.arguments.csv is not None:
+        columns = [table.column(name) for name in frame.columns]
+        given = {"given": pa.Table.from_pandas(frame, preserve_index=False)}
+        target = call.arguments.csv
+        rows = write_csv(portal.services.lake, "given", columns, call.out.language, target, given)
+        values = {"file": str(target.resolve()), "rows": rows}
+        call.out.record(values, message("{file}: {rows} rows", **values))
+        return
+    if not call.out.as_json:
+        frame = frame[[name for name in frame.columns if name not in _HIDDEN]]
+        if "share" in frame.columns:
+            frame = frame.assign(share=frame["share"].map("{:.1%}".format, na_action="ignore"))
+    call.out.frame(frame, table, limit=_SCREEN_ROWS)
 
 
 _SINCE = argument(
     "--since", default="24h", help=message("beginning: 24h, 7d, 2026-11-25 or 2026-11-25T08:30, local time")
 )
 _UNTIL = argument("--until", help=message("end, written alike; by default the last observation"))
-_WINDOW: tuple[Argument, ...] = (_SINCE, _UNTIL, CUSTOMER, SITE)
+_CSV = argument("--csv", type=Path, metavar="FILE", help=message("write a CSV file instead"))
+_WINDOW: tuple[Argument, ...] = (_SINCE, _UNTIL, CUSTOMER, SITE, _CSV)
 _STATES = [state.value for state in LineState if state is not LineState.UNKNOWN]
 
 COMMANDS = (
@@ -189,7 +204,7 @@ COMMANDS = (
         "history",
         message("the life of a line, or of the lines of a device: spans in each state, with evidence"),
         history,
-        (argument("line", help=message("line port user@domain, or MAC address")), _SINCE, _UNTIL),
+        (argument("line", help=message("line port user@domain, or MAC address")), _SINCE, _UNTIL, _CSV),
     ),
     Command(
         "changes",
@@ -243,6 +258,7 @@ COMMANDS = (
             argument("--lines", action="store_true", help=message("each line instead of counts")),
             CUSTOMER,
             SITE,
+            _CSV,
         ),
     ),
     Command(
@@ -259,6 +275,7 @@ COMMANDS = (
             argument("--all", action="store_true", help=message("with --lines: unchanged lines too")),
             CUSTOMER,
             SITE,
+            _CSV,
         ),
     ),
     Command(
@@ -271,9 +288,12 @@ COMMANDS = (
             ),
             CUSTOMER,
             SITE,
+            _CSV,
         ),
     ),
-    Command("capacity", message("lines free and used, by site and device type"), capacity, (CUSTOMER, SITE)),
+    Command(
+        "capacity", message("lines free and used, by site and device type"), capacity, (CUSTOMER, SITE, _CSV)
+    ),
     Command(
         "availability",
         message("time in each state and the share registered; unknown time is told and left out"),

@@ -56,8 +56,14 @@ class DailyHousekeeping:
             else:
                 self._gate.record(Act.COMPACT, str(day), "done", _words(done))
 
+    def advance(self) -> None:
+        """Make the state periods of the last full hours, where there are new ones."""
+        with suppress(TryLater):  # they are made from the snapshots when somebody asks, only slower
+            Compactor(self._services.lake, self._services.clock).advance()
+
     def look(self) -> None:
-        """Compact where a day has ended since this was last called."""
+        """Make the periods of the last hours; compact where a day has ended since this was last called."""
+        self.advance()
         today = self._services.clock.now().date()
         if today > self._day:
             self._day, ended = today, self._day
@@ -73,7 +79,9 @@ def compact_days(services: Services, tell: Callable[[DayFile], None] | None = No
     """
     days = services.settings.snapshot_retention_days
     keep = None if days is None else timedelta(days=days)
-    done = Compactor(services.lake, services.clock).run(tell, keep)
+    compactor = Compactor(services.lake, services.clock)
+    done = compactor.run(tell, keep)
+    compactor.advance()
     services.lake.sweep()
     return done
 

@@ -86,11 +86,12 @@ class Reporting(Desk):
                 goes_on = tell(result)
                 with suppress(TryLater):
                     self._require_same(scope, customer, site)
+                daily.advance()
                 return goes_on
 
+            daily = DailyHousekeeping(self._services, self._gate)
             # A collector that was killed may have left a file that no manifest row names.
             self._services.lake.sweep()
-            daily = DailyHousekeeping(self._services, self._gate)
             keep_collecting(self._services.collector, scope, every, self._services.clock, note, daily)
             doing.detail = "stopped"
 

@@ -15,7 +15,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from itertools import takewhile
 from pathlib import Path
 
 import duckdb
@@ -143,9 +144,11 @@ class Compactor:
         return [each for each in reversed(found.values()) if len(each) >= _FEWEST]
 
     def _move(self, snapshots: Sequence[Snapshot]) -> DayFile | None:
-        target = self._lake.target(midnight(snapshots[0].observed_at), "day")
+        day = midnight(snapshots[0].observed_at)
+        target = self._lake.target(day, "day")
         rows = self._lake.copy(target, self._sorted(snapshots), {})
-        return self._enter(self._file(DayFileKind.OBSERVATIONS, target, rows, snapshots), snapshots)
+        file = self._file(DayFileKind.OBSERVATIONS, target, Span(day, day + DAY), rows, snapshots)
+        return self._enter(file, snapshots)
 
     def _sorted(self, snapshots: Sequence[Snapshot]) -> str:
         columns = ", ".join(f"{column.name}::{column.type} AS {column.name}" for column in OBSERVATIONS)
@@ -156,46 +159,78 @@ class Compactor:
         order = f"provider, customer, line_key, observed_at, {SNAPSHOT_ID}"
         return f"SELECT * FROM ({parts}) ORDER BY {order}"  # noqa: S608 - own texts
 
-    def _period_days(self) -> Iterator[DayFile]:
-        """Make the state periods of the closed days that have none, or whose snapshots changed."""
+    def advance(self) -> DayFile | None:
+        """Make the state periods of today up to the last full hour, so that questions read few snapshots.
+
+        A collector calls it after each collection; the file of the whole day takes their place later.
+
+        Returns:
+            The file; `None` where there is no new hour, or earlier days are not compacted yet.
+
+        Raises:
+            StorageUnavailable: the lake cannot be read or written.
+        """
+        hour = self._clock.now().replace(minute=0, second=0, microsecond=0)
         with self._lake.inventory.read() as reader:
             between = reader.observed_between(EVERYTHING)
             chain = reader.period_files()
         if between is None:
+            return None
+        start = chain[-1].until if chain else midnight(between[0])
+        if not self._today() <= start < hour:
+            return None
+        with _told(self._lake.folder):
+            carry = carried(self._lake, chain[-1]) if chain else PERIOD_SCHEMA.empty_table()
+            return self._make_periods(Span(start, hour), carry)[0]
+
+    def _period_days(self) -> Iterator[DayFile]:
+        """Make the state periods of the closed days that have none, or whose snapshots changed."""
+        with self._lake.inventory.read() as reader:
+            between = reader.observed_between(EVERYTHING)
+            chain = list(takewhile(self._of_a_whole_day, reader.period_files()))
+        if between is None:
             return
-        chain = [each for each in chain if (self._lake.folder / each.path).is_file()]
         day = chain[-1].until if chain else midnight(between[0])
         carry = carried(self._lake, chain[-1]) if chain else PERIOD_SCHEMA.empty_table()
         while day < self._today():
-            entries = self._entries(day)
-            span = Span(day, day + DAY - _INSTANT)
-            table = compute_periods(self._lake, self._lake.present(entries), carry, span, day + DAY)
-            yield self._write_periods(day, entries, table)
+            file, table = self._make_periods(Span(day, day + DAY), carry)
+            yield file
             carry = open_periods(table)
             day += DAY
 
-    def _entries(self, day: datetime) -> list[Snapshot]:
-        with self._lake.inventory.read() as reader:
-            return list(reader.manifest(EVERYTHING, since=day, until=day + DAY - _INSTANT))
+    def _of_a_whole_day(self, file: DayFile) -> bool:
+        return file.until - file.since == DAY and (self._lake.folder / file.path).is_file()
 
-    def _write_periods(self, day: datetime, entries: Sequence[Snapshot], table: pa.Table) -> DayFile:
-        target = self._lake.target(day, "periods")
+    def _make_periods(self, span: Span, carry: pa.Table) -> tuple[DayFile, pa.Table]:
+        """Make and enter the periods of a span; what is at its end belongs to the next one."""
+        entries = self._entries(span)
+        within = Span(span.since, span.until - _INSTANT)
+        table = compute_periods(self._lake, self._lake.present(entries), carry, within, span.until)
+        return self._write_periods(span, entries, table), table
+
+    def _entries(self, span: Span) -> list[Snapshot]:
+        with self._lake.inventory.read() as reader:
+            return list(reader.manifest(EVERYTHING, since=span.since, until=span.until - _INSTANT))
+
+    def _write_periods(self, span: Span, entries: Sequence[Snapshot], table: pa.Table) -> DayFile:
+        target = self._lake.target(span.since, "periods")
         order = "provider, customer, line_key, since"
         rows = self._lake.copy(target, f"SELECT * FROM periods ORDER BY {order}", {"periods": table})  # noqa: S608
-        file = self._file(DayFileKind.PERIODS, target, rows, entries)
+        file = self._file(DayFileKind.PERIODS, target, span, rows, entries)
         with self._lake.inventory.write() as writer:
-            # Those of later days rest on this one.
-            writer.retire_period_files(self._clock.now(), since=day)
+            # Those of later hours and days rest on this one.
+            writer.retire_period_files(self._clock.now(), since=span.since)
             return writer.add_day_file(file)
 
-    def _file(self, kind: DayFileKind, target: Path, rows: int, entries: Sequence[Snapshot]) -> DayFile:
-        day = datetime.strptime(target.name[:8], "%Y%m%d").replace(tzinfo=UTC)
+    def _file(
+        self, kind: DayFileKind, target: Path, span: Span, rows: int, entries: Sequence[Snapshot]
+    ) -> DayFile:
         return DayFile(
             id=0,
             kind=kind,
             path=str(target.relative_to(self._lake.folder)),
-            since=day,
-            until=day + DAY,
+            since=span.since,
+            until=span.until,
             made_at=self._clock.now(),
             rows=rows,
             bytes=target.stat().st_size,

@@ -6,7 +6,8 @@ network could be asked the state is `unknown`, which is a state of its own here.
 single lines counts like any observation, but covers no place.
 
 Most lines keep one state all day. They are found by counting alone (a row in each snapshot that covers their
-place, all of one state); only the others are put in order line by line, which costs ten times as much.
+place, all of one hash of place and state); only the others are put in order line by line, which costs ten
+times as much. What else is told of a line, its device and user, belongs to its key and is read from one row.
 """
 
 from datetime import datetime
@@ -19,11 +20,11 @@ LINE = ("provider", "customer", "site", "mac", "device_type", "port", "line_port
 READ = ("line_key", *LINE, "state", "evidence", "observed_at")
 """Columns of the observations that the rule reads."""
 
-_LINE = ", ".join(LINE)
-_OF_CARRY = ", ".join(f"carry.{name}" for name in LINE)
 _PLACE = ("provider", "customer", "site")
+_PLACES = ", ".join(_PLACE)
+_OF_LINE = ", ".join(name for name in LINE if name not in _PLACE)
 _SAME_PLACE = " AND ".join(f"{{0}}.{name} = {{1}}.{name}" for name in _PLACE)
-_ONE_PLACE = " AND ".join(f"min({name}) = max({name})" for name in (*_PLACE, "state"))
+_PLACE_AND_STATE = f"hash({', '.join((*_PLACE, 'state'))})"
 _COVERED = " AND ".join(f"coalesce(asked.{name}, places.{name}) = places.{name}" for name in _PLACE)
 
 
@@ -36,13 +37,25 @@ def moment_literal(moment: datetime) -> str:
 # site of each whole snapshot of the span), `carry` (the last period of each line that was open before it).
 # {start} and {end} are the ends of the span; no row and no moment lies outside of them.
 PERIODS_SQL = f"""
-WITH counted AS (
-    SELECT line_key, {", ".join(f"any_value({name}) AS {name}" for name in LINE)},
-        any_value(state) AS state, arg_min(evidence, observed_at) AS evidence,
-        min(observed_at) AS first_at, max(observed_at) AS last_at, count(*) FILTER (NOT told) AS times
-    FROM rows GROUP BY line_key HAVING {_ONE_PLACE}
+WITH seen AS (
+    SELECT line_key, min(observed_at) AS first_at, max(observed_at) AS last_at,
+        count(*) FILTER (NOT told) AS times, min({_PLACE_AND_STATE}) = max({_PLACE_AND_STATE}) AS same
+    FROM rows GROUP BY line_key
+), first_rows AS (
+    SELECT DISTINCT ON (rows.line_key) {", ".join(f"rows.{name}" for name in READ)}
+    FROM rows JOIN seen ON rows.line_key = seen.line_key AND rows.observed_at = seen.first_at
+), named AS (
+    SELECT line_key, {_OF_LINE} FROM first_rows
+    UNION ALL SELECT line_key, {_OF_LINE} FROM carry ANTI JOIN seen USING (line_key)
+), counted AS (
+    SELECT seen.*, first_rows.* EXCLUDE (line_key, observed_at)
+    FROM seen JOIN first_rows USING (line_key) WHERE same
+), odd AS (
+    SELECT line_key, provider, customer, site, state, evidence, observed_at AS seen_at
+    FROM rows ANTI JOIN counted USING (line_key)
 ), places AS (
-    SELECT DISTINCT provider, customer, site FROM rows UNION SELECT provider, customer, site FROM carry
+    SELECT provider, customer, site FROM counted UNION SELECT provider, customer, site FROM odd
+    UNION SELECT provider, customer, site FROM carry
 ), cover AS (
     SELECT places.*, moment FROM places JOIN asked ON {_COVERED}
 ), covered AS (
@@ -51,14 +64,17 @@ WITH counted AS (
     SELECT counted.*, carry.line_key IS NOT NULL AS known, carry.state AS old_state,
         carry.state_since AS old_since, carry.evidence AS old_evidence, carry.state_before AS old_before,
         carry.seen_before_at AS old_before_at, carry.last_seen_at AS old_seen_at
-    FROM counted JOIN covered USING (provider, customer, site, times) LEFT JOIN carry USING (line_key)
+    FROM counted JOIN covered USING (provider, customer, site, times)
+    LEFT JOIN carry ON carry.line_key = counted.line_key
     WHERE carry.line_key IS NULL OR {_SAME_PLACE.format("carry", "counted")}
 ), marks AS (
-    SELECT line_key, {_LINE}, state, evidence, observed_at AS seen_at, NULL::TIMESTAMP AS old_since,
-        NULL::VARCHAR AS old_before, NULL::TIMESTAMP AS old_before_at
-    FROM rows ANTI JOIN steady USING (line_key)
+    SELECT *, NULL::TIMESTAMP AS old_since, NULL::VARCHAR AS old_before, NULL::TIMESTAMP AS old_before_at
+    FROM odd
+    UNION ALL  -- of one state, but with a gap, or come from another place
+    SELECT line_key, provider, customer, site, state, evidence, observed_at, NULL, NULL, NULL
+    FROM rows SEMI JOIN (SELECT line_key FROM counted ANTI JOIN steady USING (line_key)) USING (line_key)
     UNION ALL
-    SELECT line_key, {_LINE}, state, evidence, last_seen_at, state_since, state_before,
+    SELECT line_key, provider, customer, site, state, evidence, last_seen_at, state_since, state_before,
         seen_before_at
     FROM carry ANTI JOIN steady USING (line_key)
 ), pieces AS (
@@ -81,7 +97,7 @@ WITH counted AS (
     FROM begins WINDOW of_line AS (PARTITION BY line_key ORDER BY seen_at)
 ), runs AS (
     SELECT line_key, run, any_value(life) AS life, any_value(began) AS began, any_value(state) AS state,
-        {", ".join(f"arg_min({name}, seen_at) AS {name}" for name in LINE)},
+        {", ".join(f"any_value({name}) AS {name}" for name in _PLACE)},
         arg_min(evidence, seen_at) AS evidence, coalesce(any_value(old_since), min(seen_at)) AS state_since,
         any_value(old_before) AS old_before, any_value(old_before_at) AS old_before_at,
         max(seen_at) AS last_seen_at,
@@ -101,12 +117,13 @@ WITH counted AS (
         of_life AS (PARTITION BY line_key, life),
         before AS (PARTITION BY line_key, life ORDER BY run ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 ), periods AS (
-    SELECT line_key, {_LINE}, state, greatest(state_since, {{start}}) AS since,
+    SELECT line_key, {_PLACES}, {_OF_LINE}, state, greatest(state_since, {{start}}) AS since,
         coalesce(stopped_at, {{end}}) AS until, state_since, evidence, state_before,
         seen_before_at, began, ended, last_seen_at
-    FROM told
+    FROM told JOIN named USING (line_key)
     UNION ALL  -- those that kept one state all the time, with what they had before
-    SELECT line_key, {_LINE}, state, if(known AND old_state = state, {{start}}, first_at), {{end}},
+    SELECT line_key, {_PLACES}, {_OF_LINE}, state,
+        if(known AND old_state = state, {{start}}, first_at), {{end}},
         if(known AND old_state = state, old_since, first_at),
         if(known AND old_state = state, old_evidence, evidence),
         if(old_state IN (state, 'unknown'), old_before, old_state),
@@ -115,7 +132,8 @@ WITH counted AS (
         NULL, last_at
     FROM steady
     UNION ALL  -- and that state, where it was another one
-    SELECT line_key, {_LINE}, old_state, {{start}}, first_at, old_since, old_evidence, old_before,
+    SELECT line_key, {_PLACES}, {_OF_LINE}, old_state, {{start}}, first_at, old_since, old_evidence,
+        old_before,
         old_before_at, 'carried', 'changed', old_seen_at
     FROM steady WHERE known AND old_state <> state
 )

@@ -81,7 +81,9 @@ def apply_rule(
     """
     sql = PERIODS_SQL.format(start=moment_literal(since), end=moment_literal(until))
     with lake.connection(inputs) as cursor:
-        table: pa.Table = cursor.sql(f"WITH rows AS ({rows}) SELECT * FROM ({sql})").to_arrow_table()  # noqa: S608
+        # Written out once, all rows of a day would fill the memory.
+        found = cursor.sql(f"WITH rows AS NOT MATERIALIZED ({rows}) SELECT * FROM ({sql})")  # noqa: S608
+        table: pa.Table = found.to_arrow_table()
     return table.cast(PERIOD_SCHEMA)
 
 

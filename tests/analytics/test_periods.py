@@ -54,10 +54,8 @@ def made(engine, events, carry, since, until):
     whole = [each for each in events if not each.changes]
     asked = [dict(zip(ASKED.names, (naive(each.at), *each.scope), strict=True)) for each in whole]
     rows = "SELECT *, true AS told FROM news UNION ALL SELECT *, false FROM seen"
-    inputs = {
-        "news": rows_of(told), "seen": rows_of(whole), "carry": carry,
-        "asked": pa.Table.from_pylist(asked, ASKED),
-    }  # fmt: skip
+    inputs = {"news": rows_of(told), "seen": rows_of(whole), "carry": carry}
+    inputs["asked"] = pa.Table.from_pylist(asked, ASKED)
     return apply_rule(engine, rows, inputs, since, until)
 
 
@@ -116,6 +114,7 @@ def test_intervals_say_what_the_observations_say(events, first, second, closed):
                 assert periods_of(lake, theirs) == [each for each in nice if each.place == ("A", "Nice")]
             clock.advance((max(START + closed * 24 * HOUR, last) - clock.now()).total_seconds())
             Compactor(lake, clock).run()
+            Compactor(lake, clock).advance()
 
 
 def expected_within_a(events):
