@@ -8,6 +8,7 @@ from devlib.storage.inventory import Inventory, open_inventory
 from devlib.storage.lake import Lake, arrow_schema, naive, utc
 from devlib.storage.line_rows import LineFilter, LineRows, choose_lines
 from devlib.storage.manifest import Collected, Snapshot, current
+from devlib.storage.pages import Kind, Order, Pages, frame_pages, table_kinds
 from devlib.storage.publishing import write_whole
 from devlib.storage.query import Newest, Source, observations, to_frame
 from devlib.storage.query import run as run_query
@@ -24,13 +25,16 @@ __all__ = [
     "DeviceOrder",
     "DeviceRow",
     "Inventory",
+    "Kind",
     "Lake",
     "LineFilter",
     "LineRow",
     "LineRows",
     "NewLine",
     "Newest",
+    "Order",
     "Page",
+    "Pages",
     "Place",
     "Reader",
     "RestartRun",
@@ -42,11 +46,13 @@ __all__ = [
     "choose_lines",
     "csv_expression",
     "current",
+    "frame_pages",
     "in_batches",
     "naive",
     "observations",
     "open_inventory",
     "run_query",
+    "table_kinds",
     "to_frame",
     "utc",
     "write_csv",
