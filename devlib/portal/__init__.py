@@ -1,6 +1,7 @@
 """What a signed-in identity may do: the public API of the suite."""
 
 from devlib.portal.acts import ROLE_ACTS, Act
+from devlib.portal.analysing import Analysing
 from devlib.portal.changing import Changing
 from devlib.portal.connecting import Portal, connect, sign_in
 from devlib.portal.desk import Desk, Place
@@ -12,9 +13,10 @@ from devlib.portal.services import Services, open_services
 from devlib.portal.viewing import VIEW_COLUMNS, LineView, Viewing
 
 __all__ = [
-    "VIEW_COLUMNS",
     "ROLE_ACTS",
+    "VIEW_COLUMNS",
     "Act",
+    "Analysing",
     "Changing",
     "Desk",
     "Following",

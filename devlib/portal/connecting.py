@@ -6,6 +6,7 @@ from typing import Self
 from devlib.clock import Clock, SystemClock
 from devlib.config import Settings, load_settings
 from devlib.model import Identity
+from devlib.portal.analysing import Analysing
 from devlib.portal.changing import Changing
 from devlib.portal.following import Following
 from devlib.portal.organising import Organising
@@ -14,7 +15,7 @@ from devlib.portal.signing_in import SignIn
 from devlib.portal.viewing import Viewing
 
 
-class Portal(Viewing, Changing, Following, Organising):
+class Portal(Viewing, Analysing, Changing, Following, Organising):
     """Everything that one identity may do, each act authorised and audited.
 
     Use it as a context manager, or close it.

@@ -9,6 +9,7 @@ from devlib.storage.lake import Lake, arrow_schema, naive, utc
 from devlib.storage.line_rows import LineFilter, LineRows, choose_lines
 from devlib.storage.manifest import Collected, Snapshot, current
 from devlib.storage.pages import Kind, Order, Pages, frame_pages, table_kinds
+from devlib.storage.periods import PeriodRows, Span, state_periods
 from devlib.storage.publishing import write_whole
 from devlib.storage.query import Newest, Source, observations, to_frame
 from devlib.storage.query import run as run_query
@@ -35,12 +36,14 @@ __all__ = [
     "Order",
     "Page",
     "Pages",
+    "PeriodRows",
     "Place",
     "Reader",
     "RestartRun",
     "RestartStep",
     "Snapshot",
     "Source",
+    "Span",
     "Writer",
     "arrow_schema",
     "choose_lines",
@@ -52,6 +55,7 @@ __all__ = [
     "observations",
     "open_inventory",
     "run_query",
+    "state_periods",
     "table_kinds",
     "to_frame",
     "utc",

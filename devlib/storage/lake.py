@@ -46,6 +46,7 @@ _NAMED_FILE = re.compile(r"\d{4}-\d{2}/\d{8}T\d{6}-[0-9a-f]{12}\.parquet\b")
 _ARROW_TYPES: Mapping[ColumnType, pa.DataType] = {
     ColumnType.TEXT: pa.string(),
     ColumnType.INTEGER: pa.int64(),
+    ColumnType.REAL: pa.float64(),
     ColumnType.MOMENT: pa.timestamp("us"),
 }
 
@@ -80,7 +81,7 @@ class Lake:
         self, folder: Path, inventory: Inventory, clock: Clock, *, memory: str = "1GB", threads: int = 2
     ) -> None:
         self.folder = folder
-        self._inventory = inventory
+        self.inventory = inventory
         self._clock = clock
         self._settings: dict[str, str | int | float | list[str]] = {
             "memory_limit": memory,
@@ -153,7 +154,7 @@ class Lake:
         self.folder.mkdir(parents=True, exist_ok=True)
         target = self._target(collected.observed_at)
         rows = self._write_file(target, sql, inputs, values)
-        with self._inventory.write() as writer:
+        with self.inventory.write() as writer:
             return writer.add_snapshot(
                 collected,
                 path=str(target.relative_to(self.folder)),
@@ -188,7 +189,7 @@ class Lake:
         if len(small) <= _MOST_CHANGES:
             return entry
         together = self._put_together(small, replace(collected, changes=True))
-        with self._inventory.write() as writer:
+        with self.inventory.write() as writer:
             merged = writer.add_snapshot(
                 together.collected,
                 path=together.path,
@@ -202,7 +203,7 @@ class Lake:
     def _changes_since_whole(self, place: Scope, collected: Collected) -> list[Snapshot]:
         """Return the entries of the same feed since the last whole snapshot, newest first."""
         found: list[Snapshot] = []
-        with self._inventory.read() as reader:
+        with self.inventory.read() as reader:
             for each in reader.manifest(place):
                 theirs = each.collected
                 if not theirs.changes:
@@ -315,7 +316,7 @@ class Lake:
             missing.append(snapshot)
             return False
 
-        with self._inventory.read() as reader:
+        with self.inventory.read() as reader:
             return current(reader, scope, until, readable)
 
     def sweep(self, *, keep_retired: timedelta = ORPHAN_AGE) -> list[Path]:
@@ -330,13 +331,13 @@ class Lake:
             The files removed.
         """
         now = self._clock.now()
-        with self._inventory.read() as reader:
+        with self.inventory.read() as reader:
             known = reader.snapshot_paths()
             over = reader.retired_snapshots(before=now - keep_retired)
         orphans = [path for path in self._old_files(now) if str(path.relative_to(self.folder)) not in known]
         removed = orphans + [self.path(each) for each in over]
         if over:
-            with self._inventory.write() as writer:
+            with self.inventory.write() as writer:
                 writer.forget_snapshots([each.id for each in over])
         for path in removed:
             path.unlink(missing_ok=True)

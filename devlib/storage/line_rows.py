@@ -1,7 +1,7 @@
 """The rows that a reader takes from the lake: those of a scope, cut by a filter."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from devlib.config import QueryLimits
 from devlib.model import LineState, Scope
 from devlib.storage.lake import Lake, naive
-from devlib.storage.manifest import Snapshot, literal
+from devlib.storage.manifest import Snapshot, literal, one_of, scope_conditions
 from devlib.storage.query import Newest, Source, observations, run
 
 _SEARCHED = (
@@ -69,7 +69,7 @@ def choose_lines(
         QueryRefused: the condition is no SQL condition over these columns.
         QueryTimeout: it took too long.
     """
-    conditions = [*_of_scope(scope), *_of_filter(line_filter)]
+    conditions = [*scope_conditions(scope), *_of_filter(line_filter)]
     inputs: dict[str, Any] = {}
     if line_filter.condition.strip():
         inputs["chosen"] = _keys(lake, snapshots, scope, line_filter.condition, limits)
@@ -91,25 +91,14 @@ def _keys(
     return run(sql, [source], limits.model_copy(update={"rows": 100_000_000}))
 
 
-def _of_scope(scope: Scope) -> list[str]:
-    conditions = [
-        f"{name} = {literal(value)}"
-        for name, value in (("provider", scope.provider), ("customer", scope.customer))
-        if value is not None
-    ]
-    if scope.sites is not None:
-        conditions.append(_one_of("site", sorted(scope.sites)))
-    return conditions
-
-
 def _of_filter(line_filter: LineFilter) -> list[str]:
     conditions = []
     if line_filter.states:
-        conditions.append(_one_of("state", [state.value for state in line_filter.states]))
+        conditions.append(one_of("state", [state.value for state in line_filter.states]))
     if line_filter.device_types:
-        conditions.append(_one_of("device_type", line_filter.device_types))
+        conditions.append(one_of("device_type", line_filter.device_types))
     if line_filter.firmware:
-        conditions.append(_one_of("firmware", line_filter.firmware))
+        conditions.append(one_of("firmware", line_filter.firmware))
     if line_filter.seen_before is not None:
         moment = f"TIMESTAMP '{naive(line_filter.seen_before)}'"
         conditions.append(f"(last_registered_at IS NULL OR last_registered_at < {moment})")
@@ -120,8 +109,3 @@ def _of_filter(line_filter: LineFilter) -> list[str]:
             found.append(f"contains(replace(mac, ':', ''), {literal(digits.upper())})")
         conditions.append(f"({' OR '.join(found)})")
     return conditions
-
-
-def _one_of(name: str, values: Iterable[str]) -> str:
-    listed = ", ".join(literal(value) for value in values)
-    return f"{name} IN ({listed})" if listed else "false"

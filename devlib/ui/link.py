@@ -12,7 +12,12 @@ from devlib.storage import LineFilter
 
 _LONGEST = 200
 _MOST_VALUES = 50
-SEEN = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
+SEEN = {
+    "1h": timedelta(hours=1),
+    "24h": timedelta(hours=24),
+    "7d": timedelta(days=7),
+    "30d": timedelta(days=30),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +46,7 @@ class LineQuery:
     def from_link(cls, query: str | Mapping[str, Sequence[str | bytes]]) -> "LineQuery":
         """Return the query of a link; what it does not know or cannot be is left out."""
         given = parse_qs(query.lstrip("?"), max_num_fields=100) if isinstance(query, str) else query
-        texts = {
-            name: [_text(value) for value in values[:_MOST_VALUES]] for name, values in given.items()
-        }
+        texts = {name: [_text(value) for value in values[:_MOST_VALUES]] for name, values in given.items()}
         return cls.from_values({name: values for name, values in texts.items()})
 
     @classmethod
@@ -74,7 +77,9 @@ class LineQuery:
         """Return lists of texts by name of the field; empty ones are left out."""
         found = {each.name: getattr(self, each.name) for each in fields(self)}
         return {
-            name: list(value) if isinstance(value, tuple) else [value] for name, value in found.items() if value
+            name: list(value) if isinstance(value, tuple) else [value]
+            for name, value in found.items()
+            if value
         }
 
     def to_link(self) -> str:

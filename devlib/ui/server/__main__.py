@@ -61,7 +61,10 @@ def _serve(given: argparse.Namespace, settings: Settings) -> int:
         server.set_up(portal.services, SystemClock())
         server.initialize([])
         link = _new_link(given, settings, portal.identity.principal)
-        _say(settings, message("The dashboards are on 127.0.0.1:{port}. This link signs in, once:", port=given.port))
+        _say(
+            settings,
+            message("The dashboards are on 127.0.0.1:{port}. This link signs in, once:", port=given.port),
+        )
         print(f"    {link}", flush=True)  # noqa: T201 - a door
         _say(settings, message("Another link: devlib dashboards --link. Ctrl+C ends."))
         if not given.no_browser:

@@ -33,9 +33,7 @@ class First:
         """The language of the settings."""
         return self._services.settings.language
 
-    def html(
-        self, principal: str, name: str, language: Language, query: Mapping[str, list[bytes]]
-    ) -> str:
+    def html(self, principal: str, name: str, language: Language, query: Mapping[str, list[bytes]]) -> str:
         """Return what stands on the page until its widgets are there.
 
         Args:
@@ -61,4 +59,6 @@ class First:
                 )
             except DevlibError as error:
                 body = f'<p class="dl-fault">{escape(error.in_language(language))}</p>'
-        return f'<div class="dl dl-first" id="devlib-first">{body}<p class="dl-soft">{escape(waiting)}</p></div>'
+        return (
+            f'<div class="dl dl-first" id="devlib-first">{body}<p class="dl-soft">{escape(waiting)}</p></div>'
+        )

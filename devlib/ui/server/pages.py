@@ -121,9 +121,7 @@ def head(name: str, language: Language, base: str) -> str:
     )
 
 
-def header(
-    name: str, language: Language, base: str, principal: str, query: dict[str, list[bytes]]
-) -> str:
+def header(name: str, language: Language, base: str, principal: str, query: dict[str, list[bytes]]) -> str:
     """Return the bar over each page: the dashboards, the languages, who is signed in."""
     links = "".join(
         f'<a href="{base}{each}?lang={language}"{_current(each == name)}>'
@@ -153,17 +151,15 @@ def header(
 _LANGUAGE_NAMES = {"en": "English", "fr": "Français"}
 
 
-def _current(yes: bool) -> str:  # noqa: FBT001 - one little answer
+def _current(yes: bool) -> str:
     return ' aria-current="page"' if yes else ""
 
 
-def write_error(
-    handler: tornado.web.RequestHandler, status: int, default: Language, **given: Any
-) -> None:  # noqa: ANN401
+def write_error(handler: tornado.web.RequestHandler, status: int, default: Language, **given: Any) -> None:
     """Write an error page in the visitor's language; it tells nothing of the inside."""
     language = language_of(handler, default)
     error = (given.get("exc_info") or (None, None, None))[1]
-    told = getattr(error, "log_message", None) if status in (403, 502, 503) else None  # noqa: PLR2004
+    told = getattr(error, "log_message", None) if status in (403, 502, 503) else None
     text = _ERRORS.get(status, _OTHER_ERROR).in_language(language)
     more = f"<p>{escape(str(told))}</p>" if told and not isinstance(error, AssertionError) else ""
     base = handler.settings["base_url"]
