@@ -145,6 +145,7 @@ def table_kinds(table: Table, names: Sequence[str]) -> dict[str, Kind]:
     kinds = {
         ColumnType.TEXT: Kind.TEXT,
         ColumnType.INTEGER: Kind.NUMBER,
+        ColumnType.REAL: Kind.NUMBER,
         ColumnType.MOMENT: Kind.MOMENT,
     }
     return {name: kinds[table.column(name).type] for name in names}

@@ -7,7 +7,7 @@ For notebooks (JupyterLab 4, notebook 7; offline; English and French):
     portal = ui.start()                          # one call: opens the portal, chooses the language
     ui.table(frame)                              # any number of rows; sorted and searched in DuckDB
     ui.table(frame, "Aged lines", columns=["site", "mac"], on_pick=print)
-    ui.line_timeline(history)        # columns line_port, observed_at, state (or line=, at=, state=)
+    ui.line_timeline(portal.line_history("2001@lyon.example"))  # or a frame with line_port, observed_at, state
     ui.heat_map(frame, "Lines down", x="hour", y="site", value="lines")
     ui.sunburst(frame, path=("site", "device_type"))           # counts rows; value="lines" adds up a column
     ui.figure(plotly_figure, "Title")            # any plotly figure, without FigureWidget
@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from devlib.ui.chart import Chart
+    from devlib.ui.dashboards import dashboard
     from devlib.ui.downloads import Download
     from devlib.ui.forms import Form, choice
     from devlib.ui.grid import Grid
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "Chart": "chart",
     "Download": "downloads",
+    "dashboard": "dashboards",
     "Form": "forms",
     "Grid": "grid",
     "Overview": "summary",
@@ -66,6 +68,7 @@ __all__ = [
     "Grid",
     "Overview",
     "choice",
+    "dashboard",
     "download",
     "figure",
     "form",

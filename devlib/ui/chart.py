@@ -3,14 +3,16 @@
 import json
 from collections.abc import Callable, Mapping
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import plotly.graph_objects as go
 import traitlets
 
 from devlib.language import Language, Message, message
 from devlib.ui.drawing import drawn
 from devlib.ui.widget import Handler, Widget, number_of, text_of
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 Click = Callable[[int, int, str, str], None]
 
@@ -39,7 +41,7 @@ class Chart(Widget):
 
     def __init__(
         self,
-        figure: Mapping[str, Any] | go.Figure,
+        figure: "Mapping[str, Any] | go.Figure",
         language: Language,
         *,
         label: str,
@@ -56,7 +58,7 @@ class Chart(Widget):
         """Return what the browser may ask for: plotly itself; and tell: a click."""
         return {"plotly": self._send_plotly, "click": self._clicked}
 
-    def show(self, figure: Mapping[str, Any] | go.Figure, *, alt: str | None = None) -> None:
+    def show(self, figure: "Mapping[str, Any] | go.Figure", *, alt: str | None = None) -> None:
         """Show another figure in the same place."""
         if alt is not None:
             self.alt = alt
@@ -85,9 +87,9 @@ def plotly_script() -> bytes:
     return resources.files("plotly").joinpath("package_data", "plotly.min.js").read_bytes()
 
 
-def as_json(figure: Mapping[str, Any] | go.Figure) -> dict[str, Any]:
+def as_json(figure: "Mapping[str, Any] | go.Figure") -> dict[str, Any]:
     """Return `data` and `layout` as plain values; plotly's own template is left out, the page has its own."""
-    if not isinstance(figure, go.Figure):
+    if isinstance(figure, Mapping):
         return dict(figure)
     plain: dict[str, Any] = json.loads(figure.to_json())
     plain.get("layout", {}).pop("template", None)

@@ -7,7 +7,7 @@ from typing import Any
 import traitlets
 
 from devlib.language import Language, Message, message
-from devlib.model import DEVICE_LIST, IMPORT_RESULT, OBSERVATIONS, SITE_TYPES, SUPPORTED_DEVICES, Table
+from devlib.model import ANSWERS, DEVICE_LIST, IMPORT_RESULT, OBSERVATIONS, SITE_TYPES, SUPPORTED_DEVICES, Table
 from devlib.storage import Kind, Order, Pages
 from devlib.ui.widget import Handler, Widget, number_of, switch_of, text_of
 from devlib.ui.words import state_texts
@@ -16,8 +16,15 @@ _BLOCK = 100
 _STATIC_ROWS = 10
 _STATIC_WIDTH = 40
 _WIDTHS = {Kind.TEXT: 170, Kind.NUMBER: 110, Kind.MOMENT: 165}
-_STATE_COLUMNS = frozenset({"state", "status", "state_before"})
-_TABLES: tuple[Table, ...] = (OBSERVATIONS, DEVICE_LIST, IMPORT_RESULT, SUPPORTED_DEVICES, SITE_TYPES)
+_STATE_COLUMNS = frozenset({"state", "status", "state_before", "first_state", "second_state"})
+_TABLES: tuple[Table, ...] = (
+    OBSERVATIONS,
+    DEVICE_LIST,
+    IMPORT_RESULT,
+    SUPPORTED_DEVICES,
+    SITE_TYPES,
+    *ANSWERS,
+)
 
 Pick = Callable[[dict[str, Any]], None]
 
@@ -163,7 +170,8 @@ def described_column(name: str, kind: Kind, language: Language) -> dict[str, Any
     header = declared.header(language) if declared else name
     states = state_texts(language) if name in _STATE_COLUMNS else None
     width = max(_WIDTHS[kind], 9 * len(header) + 30) if states is None else 130
-    return {"name": name, "header": header, "kind": kind.value, "width": width, "states": states}
+    shown = "share" if name == "share" else kind.value
+    return {"name": name, "header": header, "kind": shown, "width": width, "states": states}
 
 
 def _static(value: object) -> str:

@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import plotly.graph_objects as go
 
 from devlib.clock import Clock
 from devlib.config import Settings, load_settings
@@ -17,7 +16,11 @@ from devlib.ui.chart import Chart
 from devlib.ui.downloads import Download, Source
 from devlib.ui.forms import Choice, Form, Plain
 from devlib.ui.grid import Grid, Pick
-from devlib.ui.plots import heat_map_figure, sunburst_figure, timeline_figure
+from devlib.ui.plots import heat_map_figure, periods_figure, periods_from, sunburst_figure
+
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 
 class _Desk:
@@ -93,16 +96,18 @@ def line_timeline(
     """Return the states of lines over time, as bars: one row for each line, one colour for each state.
 
     Args:
-        frame: observations: a line, a moment (UTC) and the state from then on. At most 60 lines are drawn.
+        frame: spans, as `portal.line_history` gives them (line, state, `since`, `until`), or observations (line,
+            moment, state from then on). Moments are UTC. At most 60 lines are drawn.
         title: over the chart.
         line: column that names the line.
-        at: column with the moment.
+        at: column with the moment of an observation; not needed for spans.
         state: column with the state.
-        until: where the last bar ends; by default at the last observation.
+        until: where spans that go on end; by default at the last moment in the frame.
     """
     language = language_now()
-    drawn = timeline_figure(frame, language, line=line, at=at, state=state, until=until)
-    lines = min(frame[line].nunique(), 60)
+    spans = frame if "since" in frame.columns else periods_from(frame, line=line, at=at, state=state)
+    drawn = periods_figure(spans, language, line=line, end=until)
+    lines = min(spans[line].nunique(), 60)
     alt = message("States of {count} lines over time.", count=lines).in_language(language)
     label = title or message("States over time").in_language(language)
     return Chart(drawn, language, label=label, alt=alt, height=110 + 26 * max(lines, 1))
@@ -145,7 +150,7 @@ def sunburst(
     return Chart(sunburst_figure(frame, path, value), language, label=title or alt, alt=alt, height=460)
 
 
-def figure(drawn: go.Figure | Mapping[str, Any], title: str, *, alt: str = "", height: int = 360) -> Chart:
+def figure(drawn: "go.Figure | Mapping[str, Any]", title: str, *, alt: str = "", height: int = 360) -> Chart:
     """Return any plotly figure as a chart that works offline and follows light and dark.
 
     Args:

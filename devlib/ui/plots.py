@@ -32,63 +32,65 @@ def need_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:
         )
 
 
-def timeline_figure(
-    frame: pd.DataFrame,
-    language: Language,
-    *,
-    line: str,
-    at: str,
-    state: str,
-    until: datetime | None = None,
+def periods_figure(
+    frame: pd.DataFrame, language: Language, *, line: str = "line_port", end: datetime | None = None
 ) -> Figure:
     """Return bars of the state of each line over time, one row for each line.
 
     Args:
-        frame: observations.
+        frame: spans: the line, `state`, `since` and `until` (UTC; empty where it goes on).
         language: of the states.
         line: column that names the line.
-        at: column with the moment of the observation, UTC.
-        state: column with the state from that moment on.
-        until: where the last bar ends, UTC; by default at the last observation.
+        end: where spans that go on end, UTC; by default at the last moment in the frame.
+    """
+    need_columns(frame, [line, "state", "since", "until"])
+    last = pd.Timestamp(end).tz_localize(None) if end is not None else frame[["since", "until"]].max().max()
+    names = sorted(frame[line].dropna().astype(str).unique())[:_MOST_LINES]
+    spans = frame[frame[line].astype(str).isin(names)]
+    texts = state_texts(language)
+    data = [_bars(spans[spans["state"] == name], line, last, texts[name], name) for name in STATES]
+    layout = {
+        "barmode": "overlay",
+        "xaxis": {"type": "date"},
+        "yaxis": {"type": "category", "categoryorder": "array", "categoryarray": names[::-1]},
+        "legend": {"orientation": "h", "y": 1.15},
+        "showlegend": True,
+    }
+    return {"data": [each for each in data if each["y"]], "layout": layout}
+
+
+def _bars(spans: pd.DataFrame, line: str, last: pd.Timestamp, text: str, state: str) -> Figure:
+    starts = [pd.Timestamp(each) for each in spans["since"]]
+    stops = [last if pd.isna(each) else pd.Timestamp(each) for each in spans["until"]]
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "name": text,
+        "y": [str(each) for each in spans[line]],
+        "base": [each.isoformat() for each in starts],
+        "x": [max((e - s).total_seconds(), 0) * 1000 for s, e in zip(starts, stops, strict=True)],
+        "marker": {"color": f"theme:{state}"},
+        "customdata": [each.strftime("%Y-%m-%d %H:%M") for each in stops],
+        "hovertemplate": "%{y}<br>%{base|%Y-%m-%d %H:%M} – %{customdata} UTC",
+    }
+
+
+def periods_from(frame: pd.DataFrame, *, line: str, at: str, state: str) -> pd.DataFrame:
+    """Return the spans that single observations tell: each lasts until the state is seen to be another.
+
+    Args:
+        frame: observations: a line, a moment and the state from then on.
+        line: column that names the line.
+        at: column with the moment.
+        state: column with the state.
     """
     need_columns(frame, [line, at, state])
-    texts = state_texts(language)
-    bars = _bars(frame, line, at, state, until)
-    data = []
-    for name in STATES:
-        mine = [bar for bar in bars if bar[2] == name]
-        if mine:
-            data.append(
-                {
-                    "type": "bar",
-                    "orientation": "h",
-                    "name": texts[name],
-                    "y": [bar[0] for bar in mine],
-                    "base": [bar[1].isoformat() for bar in mine],
-                    "x": [(bar[3] - bar[1]).total_seconds() * 1000 for bar in mine],
-                    "marker": {"color": f"theme:{name}"},
-                    "customdata": [bar[3].strftime("%Y-%m-%d %H:%M") for bar in mine],
-                    "hovertemplate": "%{y}<br>%{base|%Y-%m-%d %H:%M} – %{customdata}",
-                }
-            )
-    layout = {"barmode": "overlay", "xaxis": {"type": "date"}, "yaxis": {"autorange": "reversed"}}
-    return {"data": data, "layout": layout | {"legend": {"orientation": "h", "y": 1.1}}}
-
-
-def _bars(
-    frame: pd.DataFrame, line: str, at: str, state: str, until: datetime | None
-) -> list[tuple[str, pd.Timestamp, str, pd.Timestamp]]:
     rows = frame[[line, at, state]].dropna(subset=[line, at]).sort_values([line, at])
-    if rows.empty:
-        return []
-    end = pd.Timestamp(until).tz_localize(None) if until is not None else rows[at].max()
-    bars = []
-    for name, group in list(rows.groupby(line, sort=True))[:_MOST_LINES]:
-        changed = group[group[state] != group[state].shift()]
-        starts = [pd.Timestamp(moment) for moment in changed[at]]
-        for start, value, stop in zip(starts, changed[state], [*starts[1:], end], strict=True):
-            bars.append((str(name), start, str(value), max(stop, start)))
-    return bars
+    changed = rows[(rows[state] != rows[state].shift()) | (rows[line] != rows[line].shift())]
+    until = changed.groupby(line)[at].shift(-1)
+    spans = changed.assign(until=until).rename(columns={at: "since", state: "state"})
+    # The last observation of all is the end of what is known.
+    return spans.assign(until=spans["until"].fillna(rows[at].max()))
 
 
 def heat_map_figure(frame: pd.DataFrame, *, x: str, y: str, value: str) -> Figure:
@@ -145,3 +147,34 @@ def sunburst_figure(frame: pd.DataFrame, path: Sequence[str], value: str | None)
 
 def _label(value: Hashable) -> str:
     return value.strftime("%Y-%m-%d %H:%M") if isinstance(value, pd.Timestamp | datetime) else str(value)
+
+
+def shares_figure(frame: pd.DataFrame, *, by: str) -> Figure:
+    """Return the share of registered lines over time as lines, one for each group.
+
+    Args:
+        frame: what `Portal.availability` gives: `bucket`, `share` and the group.
+        by: column that names the group.
+    """
+    need_columns(frame, ["bucket", "share", by])
+    data = [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": str(name),
+            "x": [pd.Timestamp(each).isoformat() for each in group["bucket"]],
+            "y": [None if pd.isna(each) else float(each) for each in group["share"]],
+            "connectgaps": False,
+            "line": {"width": 2},
+            "hovertemplate": "%{y:.1%}<br>%{x|%Y-%m-%d %H:%M} UTC",
+        }
+        for name, group in frame.groupby(by, sort=True)
+    ]
+    layout = {
+        "yaxis": {"tickformat": ".0%", "rangemode": "normal"},
+        "xaxis": {"type": "date"},
+        "legend": {"orientation": "h", "y": 1.15},
+        "showlegend": len(data) > 1,
+        "hovermode": "x unified",
+    }
+    return {"data": data, "layout": layout}

@@ -158,7 +158,7 @@ def configuration(settings: Settings, folder: Path, port: int, base: str) -> Con
     found = Config()
     found.Voila = Config(
         ip="127.0.0.1", port=port, port_retries=0, open_browser=False, base_url=base, root_dir=str(folder),
-        identity_provider_class=DashboardIdentity, log_level="WARNING", config_file_paths=[],
+        identity_provider_class=DashboardIdentity, log_level="ERROR", config_file_paths=[],
     )  # fmt: skip
     found.VoilaConfiguration = Config(
         template="lab", allow_template_override="NO", allow_theme_override="NO", strip_sources=True,
@@ -166,6 +166,8 @@ def configuration(settings: Settings, folder: Path, port: int, base: str) -> Con
         preheat_kernel=chosen.warm_kernels > 0, default_pool_size=chosen.warm_kernels,
         multi_kernel_manager_class=Kernels, http_header_envs=[],
     )  # fmt: skip
+    # Pipes of this account's own instead of ports that every account of the machine could try.
+    found.KernelManager = Config(transport="ipc")
     found.MappingKernelManager = Config(
         cull_idle_timeout=int(chosen.idle_seconds), cull_interval=30, cull_connected=False
     )

@@ -53,10 +53,10 @@ class PageHandler(Guarded, VoilaHandler):  # type: ignore[misc]
         super().initialize(**given)
         self._first = first
 
-    def prepare(self) -> Any:  # noqa: ANN401 - may be awaitable
+    async def prepare(self) -> None:
         """Make the page set the XSRF cookie: without it, closing a tab could not end its kernel."""
+        await super().prepare()
         assert self.xsrf_token  # noqa: S101 - reading it sets the cookie
-        return super().prepare()
 
     @tornado.web.authenticated
     async def get(self, name: str) -> None:
@@ -79,17 +79,15 @@ class PageHandler(Guarded, VoilaHandler):  # type: ignore[misc]
         waiting = ""
         async for piece in self.get_generator(path=f"{name}.ipynb"):
             waiting += piece
+            if not self._session and (found := _KERNEL.search(waiting)) is not None:
+                kernels.give(found[1], visitor.username)
+                self._session = self._word(visitor, found[1], language)
             if "<!--devlib:top-->" in waiting:
                 waiting = waiting.replace("<!--devlib:head-->", head(name, language, self.base_url))
-                waiting = waiting.replace("<!--devlib:top-->", top + await numbers)
-                self.write(waiting)
+                before, _, waiting = waiting.partition("<!--devlib:top-->")
+                self.write(before + top + await numbers)
                 # The first numbers are on their way while a kernel may still start.
                 await self.flush()
-                waiting = ""
-            if (found := _KERNEL.search(waiting)) is not None:
-                kernels.give(found[1], visitor.username)
-                waiting = waiting[: found.end()] + waiting[found.end() :]
-                self._session = self._word(visitor, found[1], language)
         self.write(waiting.replace("<!--devlib:bottom-->", self._session))
 
     _session = ""

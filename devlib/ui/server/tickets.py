@@ -1,6 +1,7 @@
 """Links that sign in: each works once, for one identity, for a short time."""
 
 import secrets
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
@@ -15,21 +16,18 @@ _VALID = timedelta(minutes=15)
 
 
 def link_key(home: Path) -> bytes:
-    """Return the key that signs links of this home; made when it is first needed, readable by its owner only."""
+    """Return the key that signs links of this home; made when it is first needed, for its owner only."""
     path = home / "dashboards.key"
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        with path.open("xb", opener=lambda name, flags: _open_private(name, flags)) as file:
-            file.write(secrets.token_bytes(_KEY_BYTES))
-    except FileExistsError:
-        pass
+    if not path.exists():
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        whole = home / f".dashboards.key.{secrets.token_hex(8)}"
+        whole.touch(mode=0o600)
+        whole.write_bytes(secrets.token_bytes(_KEY_BYTES))
+        # A link appears whole or not at all, and only once: two who start at the same time get one key.
+        with suppress(FileExistsError):
+            path.hardlink_to(whole)
+        whole.unlink()
     return path.read_bytes()
-
-
-def _open_private(name: str, flags: int) -> int:
-    import os
-
-    return os.open(name, flags, 0o600)
 
 
 def new_ticket(principal: str, key: bytes, clock: Clock) -> str:

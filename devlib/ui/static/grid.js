@@ -128,6 +128,7 @@ class GridView {
     if (value === null || value === undefined) return known ? "" : "…";
     if (column.states) return column.states[value] ?? String(value);
     if (column.kind === "moment") return shownMoment(this.model, value);
+    if (column.kind === "share") return new Intl.NumberFormat(locale(this.model), { style: "percent", maximumFractionDigits: 1 }).format(value);
     if (column.kind === "number") return shownNumber(this.model, value);
     return String(value);
   }
