@@ -183,5 +183,6 @@ def _words() -> dict[str, Message]:
     return {
         "search": message("Search in all texts"),
         "count": message("{count} rows", count="{count}"),
+        "loading": message("The rows are being looked for…"),
         "empty": message("No row fits. Clear the search or loosen a filter."),
     }

@@ -4,10 +4,11 @@ A warm kernel has its modules loaded and its store open, and has read nothing of
 identity that greets it is its only one; another one is refused.
 """
 
+import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import ipywidgets
 from IPython.core.getipython import get_ipython
@@ -19,6 +20,8 @@ from devlib.language import Language, Message, message
 from devlib.portal import Portal, Services, connect, open_services, sign_in
 from devlib.ui.session import claims_of
 from devlib.ui.widget import Handler, Widget, text_of
+
+Answer = TypeVar("Answer")
 
 _LONGEST_LINK = 8_000
 
@@ -49,6 +52,39 @@ class Visit:
     def every_tick(self, refresh: Callable[[], None]) -> None:
         """Call `refresh` again and again while somebody looks at the page."""
         self.refreshers.append(refresh)
+
+    def later(self, question: Callable[[], Answer], show: Callable[[Answer], None], panel: Widget) -> None:
+        """Ask something slow beside everything else, and show the answer when it is there.
+
+        Args:
+            question: asked in a thread of its own.
+            show: called with the answer, in the kernel's own thread; not if the panel was asked again since.
+            panel: the widget that waits for it; it says so, and shows the error if there is one.
+        """
+        asked = panel.wait()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # a notebook that is run as a script has no loop to come back to
+            self._answered(panel, asked, question, show)
+            return
+        if not self.served:
+            self._answered(panel, asked, question, show)
+            return
+        future = loop.run_in_executor(None, question)
+        future.add_done_callback(lambda done: self._answered(panel, asked, done.result, show))
+
+    def _answered(
+        self, panel: Widget, asked: int, answer: Callable[[], Answer], show: Callable[[Answer], None]
+    ) -> None:
+        try:
+            found = answer()
+            if panel.waits_for(asked):
+                show(found)
+                panel.stop_waiting()
+        except DevlibError as error:
+            if panel.waits_for(asked):
+                panel.stop_waiting()
+                panel.tell(error)
 
     def set_link(self, link: str) -> None:
         """Put filters into the page's address, so that it can be shared and survives a refresh."""

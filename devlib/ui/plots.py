@@ -44,7 +44,7 @@ def periods_figure(
         end: where spans that go on end, UTC; by default at the last moment in the frame.
     """
     need_columns(frame, [line, "state", "since", "until"])
-    last = pd.Timestamp(end).tz_localize(None) if end is not None else frame[["since", "until"]].max().max()
+    last = _naive(end) if end is not None else frame[["since", "until"]].max().max()
     names = sorted(frame[line].dropna().astype(str).unique())[:_MOST_LINES]
     spans = frame[frame[line].astype(str).isin(names)]
     texts = state_texts(language)
@@ -178,3 +178,9 @@ def shares_figure(frame: pd.DataFrame, *, by: str) -> Figure:
         "hovermode": "x unified",
     }
     return {"data": data, "layout": layout}
+
+
+def _naive(moment: datetime) -> pd.Timestamp:
+    """Return a moment as the frames have it: UTC, without saying so."""
+    stamp = pd.Timestamp(moment)
+    return stamp if stamp.tzinfo is None else stamp.tz_convert("UTC").tz_localize(None)

@@ -40,6 +40,7 @@ class Widget(anywidget.AnyWidget):
 
     texts = traitlets.Dict().tag(sync=True)
     lang = traitlets.Unicode("en").tag(sync=True)
+    busy = traitlets.Int(0).tag(sync=True)
 
     def __init__(self, language: Language, words: Mapping[str, Message] | None = None, **traits: Any) -> None:  # noqa: ANN401
         self.language: Language = language
@@ -51,6 +52,7 @@ class Widget(anywidget.AnyWidget):
             lang=language,
             **traits,
         )
+        self._asked = 0
         self.on_msg(self._received)
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -63,6 +65,20 @@ class Widget(anywidget.AnyWidget):
 
     def set_state(self, sync_data: object) -> None:
         """Refuse what a browser wants to set: all traits are the kernel's own."""
+
+    def wait(self) -> int:
+        """Show that an answer is being looked for; return the number of the question."""
+        self._asked += 1
+        self.busy = self._asked
+        return self._asked
+
+    def waits_for(self, asked: int) -> bool:
+        """Return whether the question of that number is still the last one."""
+        return asked == self._asked
+
+    def stop_waiting(self) -> None:
+        """Show that nothing is being looked for any more."""
+        self.busy = 0
 
     def plain(self) -> str:
         """Return the text that stands for the widget; the same for the same content."""

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import ipywidgets
+import pandas as pd
 
 from devlib.language import message
 from devlib.model import Mac
@@ -104,10 +105,16 @@ class LinesPage:
     def _picked(self, row: dict[str, Any]) -> None:
         portal, language = self._visit.portal, self._visit.language
         now = portal.services.clock.now()
-        history = portal.line_history(row["line_port"] or Mac.parse(row["mac"]), now - _HISTORY, now)
         self.details.show(row, _SHOWN)
-        told = message("{line}: {count} periods", line=row["line_port"], count=len(history))
-        self.history.show(periods_figure(history, language), alt=self._visit.words(told))
+
+        def history() -> pd.DataFrame:
+            return portal.line_history(row["line_port"] or Mac.parse(row["mac"]), now - _HISTORY, now)
+
+        def show(found: pd.DataFrame) -> None:
+            told = message("{line}: {count} spans of time", line=row["line_port"], count=len(found))
+            self.history.show(periods_figure(found, language, end=now), alt=self._visit.words(told))
+
+        self._visit.later(history, show, self.history)
 
 
 def build(visit: Visit) -> Sequence[ipywidgets.Widget]:

@@ -7,6 +7,7 @@ import ipywidgets
 import pandas as pd
 
 from devlib.language import message
+from devlib.model import STATE_CHANGES
 from devlib.storage import frame_pages
 from devlib.ui.chart import Chart
 from devlib.ui.figures import age_of, counts_of, oldest, tiles_of, warnings_of
@@ -44,11 +45,12 @@ class OverviewPage:
             columns=_SITES, height=380, searchable=False, on_pick=self._picked,
         )  # fmt: skip
         self.changes = Grid(
-            frame_pages(self._changed()), language, label=words(message("What changed since yesterday")),
+            frame_pages(_no_changes()), language, label=words(message("What changed since yesterday")),
             columns=_CHANGES, height=320,
         )  # fmt: skip
         title = words(message("Share of lines registered, 30 days"))
-        self.shares = Chart(self._shares(), language, label=title, height=330)
+        self.shares = Chart({"data": [], "layout": {}}, language, label=title, height=330)
+        self._ask_history(keeps_place=False)
         self._version = visit.portal.lake_version(self._query.customer, self._query.site)
         self._offer()
         self._figures()
@@ -78,6 +80,15 @@ class OverviewPage:
         )
         return shares_figure(found, by=by)
 
+    def _ask_history(self, *, keeps_place: bool) -> None:
+        """Ask what is slower than the rest: 30 days of shares, and the changes of a day."""
+
+        def changed(found: pd.DataFrame) -> None:
+            self.changes.show(frame_pages(found), keeps_place=keeps_place)
+
+        self._visit.later(self._changed, changed, self.changes)
+        self._visit.later(self._shares, self.shares.show, self.shares)
+
     def _offer(self) -> None:
         portal = self._visit.portal
         customers = list(dict.fromkeys(each.name for each in portal.customers()))
@@ -96,8 +107,7 @@ class OverviewPage:
         self._counts = self._summary()
         self._figures()
         self.sites.show(frame_pages(_of_sites(self._counts)), keeps_place=keeps_place)
-        self.changes.show(frame_pages(self._changed()), keeps_place=keeps_place)
-        self.shares.show(self._shares())
+        self._ask_history(keeps_place=keeps_place)
         self._version = self._visit.portal.lake_version(self._query.customer, self._query.site)
 
     def _figures(self) -> None:
@@ -123,6 +133,10 @@ def _of_sites(counts: pd.DataFrame) -> pd.DataFrame:
     known = counts["lines"] - counts["unknown"]
     share = (counts["registered"] / known.where(known > 0)).astype("Float64")
     return counts.assign(share=share).sort_values(["share", "lines"], ascending=[True, False], kind="stable")
+
+
+def _no_changes() -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series(dtype="object") for name in STATE_CHANGES.names})
 
 
 def build(visit: Visit) -> Sequence[ipywidgets.Widget]:

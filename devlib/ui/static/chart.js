@@ -62,18 +62,24 @@ export default {
     plot.style.minHeight = `${model.get("height")}px`;
     root.append(el("figure", {}, caption, waiting, empty, plot));
     let ended = false, bound = false;
+    const fault = el("p", { class: "dl-fault", role: "alert", hidden: true });
+    root.append(fault);
+    const heard = (content) => { if (content.kind === "error") { fault.textContent = content.text; fault.hidden = false; } };
+    model.on("msg:custom", heard);
     const draw = async () => {
       try {
         const Plotly = await plotly(model);
         if (ended) return;
-        waiting.remove();
-        const figure = model.get("figure");
+        const figure = model.get("figure"), busy = model.get("busy") > 0;
+        waiting.hidden = !busy;
+        root.setAttribute("aria-busy", String(busy));
+        if (busy) fault.hidden = true;
         plot.setAttribute("aria-label", model.get("alt"));
         caption.textContent = model.get("label");
         const none = !(figure.data ?? []).length;
-        empty.hidden = !none;
-        plot.hidden = none;
-        if (none) { root.dataset.ready = "1"; return; }
+        empty.hidden = !none || busy || !fault.hidden;
+        plot.hidden = none && !busy;
+        if (none) { if (!busy) root.dataset.ready = "1"; return; }
         const styles = getComputedStyle(root);
         await Plotly.react(plot, coloured(figure.data, styles), layoutOf(figure, styles, model), { displayModeBar: false, responsive: true });
         if (!bound) {
@@ -94,10 +100,13 @@ export default {
     theme.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
     dark.addEventListener("change", draw);
     model.on("change:figure", draw);
+    model.on("change:busy", draw);
     draw();
     return () => {
       ended = true;
       model.off("change:figure", draw);
+      model.off("change:busy", draw);
+      model.off("msg:custom", heard);
       dark.removeEventListener("change", draw);
       theme.disconnect();
       window.Plotly?.purge(plot);

@@ -18,6 +18,9 @@ class GridView {
     this.onView = () => this.renew();
     model.on("msg:custom", this.onCustom);
     model.on("change:view", this.onView);
+    this.onBusy = () => this.waits();
+    model.on("change:busy", this.onBusy);
+    this.waits();
     this.renew();
     this.sizes = new ResizeObserver(() => this.resized());
     this.sizes.observe(this.scroll);
@@ -52,8 +55,9 @@ class GridView {
     const widths = this.columns.map((column) => `${column.width}px`).join(" ");
     this.canvas.style.setProperty("--columns", `${widths} 1fr`);
     this.canvas.style.minWidth = `${this.columns.reduce((sum, column) => sum + column.width, 0)}px`;
+    this.waiting = el("span", { class: "dl-soft", role: "status", hidden: true }, texts.loading);
     this.empty = el("p", { class: "dl-empty", hidden: true }, texts.empty);
-    this.root.replaceChildren(el("div", { class: "dl-bar" }, this.search, this.count), this.fault, this.scroll, this.empty);
+    this.root.replaceChildren(el("h2", {}, this.model.get("label")), el("div", { class: "dl-bar" }, this.search, this.count, this.waiting), this.fault, this.scroll, this.empty);
   }
 
   renew() {
@@ -72,7 +76,7 @@ class GridView {
       cell.setAttribute("aria-sort", sorted ? (view.descending ? "descending" : "ascending") : "none");
     });
     this.fault.hidden = true;
-    this.empty.hidden = this.total > 0;
+    this.empty.hidden = this.total > 0 || this.model.get("busy") > 0;
     this.canvas.style.height = `${Math.min(this.total * ROW, TALLEST) + ROW}px`;
     if (!keepsPlace) { this.scroll.scrollTop = 0; this.active = -1; }
     this.resized();
@@ -84,6 +88,14 @@ class GridView {
     while (this.body.children.length < this.visible + 1) this.body.append(this.line());
     while (this.body.children.length > this.visible + 1) this.body.lastChild.remove();
     this.draw();
+  }
+
+  waits() {
+    const busy = this.model.get("busy") > 0;
+    this.root.setAttribute("aria-busy", String(busy));
+    this.waiting.hidden = !busy;
+    if (busy) { this.empty.hidden = true; this.fault.hidden = true; }
+    else this.empty.hidden = this.total !== 0;
   }
 
   line() {
@@ -192,6 +204,7 @@ class GridView {
   end() {
     this.model.off("msg:custom", this.onCustom);
     this.model.off("change:view", this.onView);
+    this.model.off("change:busy", this.onBusy);
     this.sizes.disconnect();
     clearTimeout(this.timer);
   }
