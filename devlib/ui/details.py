@@ -49,4 +49,8 @@ class Details(Widget):
         described = described_column(name, Kind.TEXT, self.language)
         states = described["states"] or {}
         text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-        return {"header": described["header"], "value": states.get(text, text), "state": text if states else ""}
+        return {
+            "header": described["header"],
+            "value": states.get(text, text),
+            "state": text if states else "",
+        }

@@ -38,9 +38,15 @@ def _words() -> dict[str, Message]:
         "asked": message(
             "The network is being asked: {done} of {total} lines", done="{done}", total="{total}"
         ),
-        "sharing": message("The same export is running; its rows are shared (about {seconds} s).", seconds="{seconds}"),
-        "delayed": message("Your last export began just now; this one starts in {seconds} s.", seconds="{seconds}"),
-        "waiting": message("Waiting at place {place}, about {seconds} s.", place="{place}", seconds="{seconds}"),
+        "sharing": message(
+            "The same export is running; its rows are shared (about {seconds} s).", seconds="{seconds}"
+        ),
+        "delayed": message(
+            "Your last export began just now; this one starts in {seconds} s.", seconds="{seconds}"
+        ),
+        "waiting": message(
+            "Waiting at place {place}, about {seconds} s.", place="{place}", seconds="{seconds}"
+        ),
         "cancel": message("Cancel"),
         "done": message("{rows} lines: {name}", rows="{rows}", name="{name}"),
         "again": message("Fetch the file again"),

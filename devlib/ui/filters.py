@@ -29,9 +29,7 @@ class Filters(Widget):
     fields = traitlets.List().tag(sync=True)
     values = traitlets.Dict().tag(sync=True)
 
-    def __init__(
-        self, query: LineQuery, language: Language, shown: Sequence[str], changed: Changed
-    ) -> None:
+    def __init__(self, query: LineQuery, language: Language, shown: Sequence[str], changed: Changed) -> None:
         self.query = query
         self._shown = tuple(shown)
         self._changed = changed

@@ -7,7 +7,15 @@ from typing import Any
 import traitlets
 
 from devlib.language import Language, Message, message
-from devlib.model import ANSWERS, DEVICE_LIST, IMPORT_RESULT, OBSERVATIONS, SITE_TYPES, SUPPORTED_DEVICES, Table
+from devlib.model import (
+    ANSWERS,
+    DEVICE_LIST,
+    IMPORT_RESULT,
+    OBSERVATIONS,
+    SITE_TYPES,
+    SUPPORTED_DEVICES,
+    Table,
+)
 from devlib.storage import Kind, Order, Pages
 from devlib.ui.widget import Handler, Widget, number_of, switch_of, text_of
 from devlib.ui.words import state_texts

@@ -7,7 +7,7 @@ identity that greets it is its only one; another one is refused.
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import ipywidgets
@@ -149,7 +149,9 @@ class Door(Widget):
         language: Language = "fr" if claims["language"] == "fr" else "en"
         self.language = language
         self.texts = {name: self.words(text) for name, text in _words().items()}
-        portal = sign_in(self._services, claims["principal"], claims["session"])
+        settings = self._services.settings.model_copy(update={"language": language})
+        services = replace(self._services, settings=settings)
+        portal = sign_in(services, claims["principal"], claims["session"])
         link = text_of(content, "link", _LONGEST_LINK)
         visit = Visit(portal, language, link, served=True, door=self)
         self._visit = visit
@@ -219,7 +221,9 @@ def _elsewhere() -> Message:
 
 def _words() -> dict[str, Message]:
     return {
-        "lost": message("No connection to the server: the figures below stay as they were. Load the page again."),
+        "lost": message(
+            "No connection to the server: the figures below stay as they were. Load the page again."
+        ),
         "again": message("Load the page again"),
     }
 

@@ -35,6 +35,10 @@ class Tiles(Widget):
             self.age = asdict(age)
             self.warnings = list(warnings)
 
+    def say(self, tiles: Sequence[Tile], text: str) -> None:
+        """Show figures that have no age, with a text over them."""
+        self.show(tiles, Age(text, stale=False, at=""))
+
     def plain(self) -> str:
         """Return the figures in words."""
         return ", ".join(f"{each.value} {each.label}" for each in self._shown) or "Tiles"

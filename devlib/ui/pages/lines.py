@@ -48,7 +48,9 @@ class LinesPage:
         )  # fmt: skip
         title = visit.words(message("States of the last 30 days"))
         self.history = Chart({"data": [], "layout": {}}, language, label=title, height=170)
-        self.details = Details(language, visit.words(message("Choose a line in the table to see its history.")))
+        self.details = Details(
+            language, visit.words(message("Choose a line in the table to see its history."))
+        )
         self._offer(query)
         self._figures()
         visit.every_tick(self._refresh)

@@ -19,7 +19,17 @@ from devlib.ui.plots import shares_figure
 from devlib.ui.tiles import Tiles
 
 _SITES = ("site", "customer", "lines", "share", "registered", "aged", "unregistered", "unknown")
-_CHANGES = ("changed_at", "state_before", "state", "site", "customer", "mac", "line_port", "user_id", "evidence")
+_CHANGES = (
+    "changed_at",
+    "state_before",
+    "state",
+    "site",
+    "customer",
+    "mac",
+    "line_port",
+    "user_id",
+    "evidence",
+)
 _MONTH = timedelta(days=30)
 _DAY = timedelta(days=1)
 _SPAN = timedelta(hours=6)
