@@ -8,7 +8,7 @@ from devlib.storage.inventory import Inventory, open_inventory
 from devlib.storage.lake import Lake, arrow_schema, naive, utc
 from devlib.storage.line_rows import LineFilter, LineRows, choose_lines
 from devlib.storage.manifest import Collected, Snapshot, current
-from devlib.storage.pages import Kind, Order, Pages, frame_pages, table_kinds
+from devlib.storage.pages import Kind, Order, Pages, empty_pages, frame_pages, table_kinds
 from devlib.storage.periods import PeriodRows, Span, state_periods
 from devlib.storage.publishing import write_whole
 from devlib.storage.query import Newest, Source, observations, to_frame
@@ -49,6 +49,7 @@ __all__ = [
     "choose_lines",
     "csv_expression",
     "current",
+    "empty_pages",
     "frame_pages",
     "in_batches",
     "naive",

@@ -151,6 +151,17 @@ def table_kinds(table: Table, names: Sequence[str]) -> dict[str, Kind]:
     return {name: kinds[table.column(name).type] for name in names}
 
 
+def empty_pages(table: Table) -> "Pages":
+    """Return the pages of a list of a declared table that has no row yet."""
+    dtypes = {
+        ColumnType.TEXT: "str",
+        ColumnType.INTEGER: "Int64",
+        ColumnType.REAL: "Float64",
+        ColumnType.MOMENT: "datetime64[us]",
+    }
+    return frame_pages(pd.DataFrame({c.name: pd.Series(dtype=dtypes[c.type]) for c in table}))
+
+
 def frame_pages(frame: pd.DataFrame, *, memory: str = "500MB", threads: int = 2) -> Pages:
     """Return the pages of a frame, read by a DuckDB that is shut off from files and networks.
 

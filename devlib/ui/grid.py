@@ -23,7 +23,7 @@ from devlib.ui.words import state_texts
 _BLOCK = 100
 _STATIC_ROWS = 10
 _STATIC_WIDTH = 40
-_WIDTHS = {Kind.TEXT: 170, Kind.NUMBER: 110, Kind.MOMENT: 165}
+_WIDTHS = {Kind.TEXT: 170, Kind.NUMBER: 110, Kind.MOMENT: 185}
 _STATE_COLUMNS = frozenset({"state", "status", "state_before", "first_state", "second_state"})
 _TABLES: tuple[Table, ...] = (
     OBSERVATIONS,
@@ -48,6 +48,8 @@ class Grid(Widget):
         height: in CSS pixels.
         searchable: whether the grid has a search field of its own.
         on_pick: called with the values of a row, by column, that somebody chose.
+        table: declares the columns; by default they are looked up by name.
+        empty: what is said where there is no row.
     """
 
     script = "grid.js"
@@ -68,6 +70,8 @@ class Grid(Widget):
         height: int = 420,
         searchable: bool = True,
         on_pick: Pick | None = None,
+        table: Table | None = None,
+        empty: Message | None = None,
     ) -> None:
         self._pages = pages
         self._names = list(columns if columns is not None else pages.kinds)
@@ -75,9 +79,9 @@ class Grid(Widget):
         self._order: Order | None = None
         self._search = ""
         self._on_pick = on_pick
-        described = [described_column(name, pages.kinds[name], language) for name in self._names]
+        described = [described_column(name, pages.kinds[name], language, table) for name in self._names]
         super().__init__(
-            language, _words(), columns=described, label=label, height=height, searchable=searchable
+            language, _words(empty), columns=described, label=label, height=height, searchable=searchable
         )
         self._renew()
 
@@ -172,9 +176,11 @@ class Grid(Widget):
             self._on_pick(found)
 
 
-def described_column(name: str, kind: Kind, language: Language) -> dict[str, Any]:
+def described_column(name: str, kind: Kind, language: Language, table: Table | None = None) -> dict[str, Any]:
     """Return what the browser needs to know of a column: name, header, kind, width, words of its states."""
-    declared = next((c for table in _TABLES for c in table if c.name == name), None)
+    declared = next(
+        (c for each in (*([table] if table else ()), *_TABLES) for c in each if c.name == name), None
+    )
     header = declared.header(language) if declared else name
     states = state_texts(language) if name in _STATE_COLUMNS else None
     width = max(_WIDTHS[kind], 9 * len(header) + 30) if states is None else 130
@@ -187,10 +193,10 @@ def _static(value: object) -> str:
     return text if len(text) <= _STATIC_WIDTH else text[: _STATIC_WIDTH - 1] + "…"
 
 
-def _words() -> dict[str, Message]:
+def _words(empty: Message | None = None) -> dict[str, Message]:
     return {
         "search": message("Search in all texts"),
         "count": message("{count} rows", count="{count}"),
         "loading": message("The rows are being looked for…"),
-        "empty": message("No row fits. Clear the search or loosen a filter."),
+        "empty": empty or message("No row fits. Clear the search or loosen a filter."),
     }

@@ -9,7 +9,7 @@ import pandas as pd
 from devlib.language import message
 from devlib.model import DEVICE_LIST
 from devlib.portal import Portal
-from devlib.storage import frame_pages
+from devlib.storage import empty_pages, frame_pages
 from devlib.ui.details import Details
 from devlib.ui.filters import Filters
 from devlib.ui.grid import Grid
@@ -37,7 +37,7 @@ class DevicesPage:
         query = LineQuery.from_link(visit.link)
         self.filters = Filters(query, language, ("customer", "site", "types", "search"), self._filtered)
         self.grid = Grid(
-            frame_pages(_no_devices()), language, label=words(message("Devices")), columns=_COLUMNS,
+            empty_pages(DEVICE_LIST), language, label=words(message("Devices")), columns=_COLUMNS,
             height=420, searchable=False, on_pick=self._picked,
         )  # fmt: skip
         hint = words(message("Choose a device in the table to see it and to do something with it."))
@@ -87,10 +87,6 @@ class DevicesPage:
 def _devices(portal: Portal, query: LineQuery) -> pd.DataFrame:
     kind = query.types[0] if query.types else None
     return portal.devices(query.customer, query.site, device_type=kind, search=query.search, columns=None)
-
-
-def _no_devices() -> pd.DataFrame:
-    return pd.DataFrame({name: pd.Series(dtype="object") for name in DEVICE_LIST.names})
 
 
 def build(visit: Visit) -> Sequence[ipywidgets.Widget]:

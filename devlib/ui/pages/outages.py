@@ -8,7 +8,7 @@ import pandas as pd
 
 from devlib.language import message
 from devlib.model import AGED_LINES, FLAPPING_LINES, OUTAGES, Table
-from devlib.storage import frame_pages
+from devlib.storage import empty_pages, frame_pages
 from devlib.ui.chart import Chart
 from devlib.ui.figures import age_of, counts_of, oldest, warnings_of
 from devlib.ui.filters import Filters
@@ -88,9 +88,10 @@ class OutagesPage:
         return [self.filters, self.tiles, self.outages, self.hours, beside]
 
     def _grid(self, table: Table, columns: Sequence[str], label: str) -> Grid:
-        nothing = pd.DataFrame({name: pd.Series(dtype="object") for name in table.names})
-        pages = frame_pages(nothing)
-        return Grid(pages, self._visit.language, label=label, columns=columns, height=300, searchable=False)
+        return Grid(
+            empty_pages(table), self._visit.language, label=label, columns=columns, height=300, table=table,
+            searchable=False, empty=message("Nothing of the kind in these days."),
+        )  # fmt: skip
 
     def _offer(self) -> None:
         portal = self._visit.portal

@@ -8,7 +8,7 @@ import pandas as pd
 
 from devlib.language import message
 from devlib.model import STATE_CHANGES
-from devlib.storage import frame_pages
+from devlib.storage import empty_pages, frame_pages
 from devlib.ui.chart import Chart
 from devlib.ui.figures import age_of, counts_of, oldest, tiles_of, warnings_of
 from devlib.ui.filters import Filters
@@ -55,8 +55,9 @@ class OverviewPage:
             columns=_SITES, height=380, searchable=False, on_pick=self._picked,
         )  # fmt: skip
         self.changes = Grid(
-            frame_pages(_no_changes()), language, label=words(message("What changed since yesterday")),
+            empty_pages(STATE_CHANGES), language, table=STATE_CHANGES, label=words(message("What changed since yesterday")),
             columns=_CHANGES, height=320,
+            empty=message("No line changed its state since yesterday."),
         )  # fmt: skip
         title = words(message("Share of lines registered, 30 days"))
         self.shares = Chart({"data": [], "layout": {}}, language, label=title, height=330)
@@ -143,10 +144,6 @@ def _of_sites(counts: pd.DataFrame) -> pd.DataFrame:
     known = counts["lines"] - counts["unknown"]
     share = (counts["registered"] / known.where(known > 0)).astype("Float64")
     return counts.assign(share=share).sort_values(["share", "lines"], ascending=[True, False], kind="stable")
-
-
-def _no_changes() -> pd.DataFrame:
-    return pd.DataFrame({name: pd.Series(dtype="object") for name in STATE_CHANGES.names})
 
 
 def build(visit: Visit) -> Sequence[ipywidgets.Widget]:

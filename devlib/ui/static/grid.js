@@ -76,7 +76,7 @@ class GridView {
       cell.setAttribute("aria-sort", sorted ? (view.descending ? "descending" : "ascending") : "none");
     });
     this.fault.hidden = true;
-    this.empty.hidden = this.total > 0 || this.model.get("busy") > 0;
+    this.rest();
     this.canvas.style.height = `${Math.min(this.total * ROW, TALLEST) + ROW}px`;
     if (!keepsPlace) { this.scroll.scrollTop = 0; this.active = -1; }
     this.resized();
@@ -84,7 +84,7 @@ class GridView {
 
   resized() {
     this.visible = Math.max(1, Math.floor((this.scroll.clientHeight - ROW) / ROW));
-    this.body.style.height = `${this.visible * ROW}px`;
+    this.body.style.height = `${this.scroll.clientHeight - ROW}px`;
     while (this.body.children.length < this.visible + 1) this.body.append(this.line());
     while (this.body.children.length > this.visible + 1) this.body.lastChild.remove();
     this.draw();
@@ -94,8 +94,14 @@ class GridView {
     const busy = this.model.get("busy") > 0;
     this.root.setAttribute("aria-busy", String(busy));
     this.waiting.hidden = !busy;
-    if (busy) { this.empty.hidden = true; this.fault.hidden = true; }
-    else this.empty.hidden = this.total !== 0;
+    if (busy) this.fault.hidden = true;
+    this.rest();
+  }
+
+  rest() {
+    const empty = this.total === 0 && !(this.model.get("busy") > 0);
+    this.empty.hidden = !empty;
+    this.scroll.hidden = empty;
   }
 
   line() {
