@@ -132,6 +132,11 @@ class DashboardServer(Voila):  # type: ignore[misc]
             (at("/(.*)"), PlainHandler, plain),
         ]
 
+    def stop(self) -> None:
+        """End exports and kernels."""
+        self.jobs.close()
+        super().stop()
+
     def _public_scripts(self) -> list[str]:
         return [path for path in self.labextensions_path if os.path.isdir(path)]  # noqa: PTH112
 

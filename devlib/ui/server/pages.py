@@ -63,16 +63,17 @@ class PageHandler(Guarded, VoilaHandler):  # type: ignore[misc]
         """Write the page `name`."""
         visitor = cast("Visitor", self.current_user)
         language = language_of(self, self._first.language)
-        numbers = asyncio.get_running_loop().run_in_executor(
-            None, self._first.html, visitor.username, name, language, dict(self.request.query_arguments)
-        )
         try:
-            await self._write_page(name, visitor, language, numbers)
+            # An identity that is no longer stored is refused before it costs a kernel.
+            numbers = await asyncio.get_running_loop().run_in_executor(
+                None, self._first.html, visitor.username, name, language, dict(self.request.query_arguments)
+            )
         except DevlibError as error:
             raise HTTPError(error.http_status, error.in_language(language)) from None
+        await self._write_page(name, visitor, language, numbers)
 
     async def _write_page(
-        self, name: str, visitor: Visitor, language: Language, numbers: "asyncio.Future[str]"
+        self, name: str, visitor: Visitor, language: Language, numbers: str
     ) -> None:
         top = header(name, language, self.base_url, visitor.username, self.request.query_arguments)
         kernels = cast("Kernels", self.kernel_manager)
@@ -85,7 +86,7 @@ class PageHandler(Guarded, VoilaHandler):  # type: ignore[misc]
             if "<!--devlib:top-->" in waiting:
                 waiting = waiting.replace("<!--devlib:head-->", head(name, language, self.base_url))
                 before, _, waiting = waiting.partition("<!--devlib:top-->")
-                self.write(before + top + await numbers)
+                self.write(before + top + numbers)
                 # The first numbers are on their way while a kernel may still start.
                 await self.flush()
         self.write(waiting.replace("<!--devlib:bottom-->", self._session))
@@ -194,6 +195,7 @@ class SignInHandler(Guarded, tornado.web.RequestHandler):  # type: ignore[misc]
         except DevlibError as error:
             raise HTTPError(403, error.in_language(language_of(self, self._first.language))) from None
         self._identity.sign_in(self, principal)
+        assert self.xsrf_token  # noqa: S101 - reading it sets the cookie
         self.set_header("Cache-Control", "no-store")
         self.redirect(f"{self.settings['base_url']}overview")
 
