@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 from uuid import uuid4
 
 import pytest
@@ -82,6 +83,16 @@ class Served:
         settings = load_settings({"DEVLIB_HOME": str(self.home)})
         return connect(principal=principal, settings=settings)
 
+    def exported(self, folder: Path, *options: str) -> Path:
+        """Return what `devlib export` of the operator writes of the newest snapshot."""
+        words = ["--as", OLGA, "export", *options, "--from-snapshot", "--folder", str(folder)]
+        command = [sys.executable, "-c", "import sys; from devlib.cli import main; sys.exit(main())", *words]
+        ended = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, check=False, timeout=60
+        )
+        assert ended.returncode == 0, ended.stderr
+        return next(folder.glob("*.csv"))
+
     def signed_in(self, principal: str) -> requests.Session:
         """Return an HTTP session that is signed in."""
         session = requests.Session()
@@ -120,7 +131,7 @@ class Channel:
             address, cookie=cookie, origin=f"http://127.0.0.1:{port}", timeout=30
         )
 
-    def __enter__(self) -> "Channel":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from devlib.cli.command import CUSTOMER, DONE, FAILED, MAC, TRY_LATER, Call, Command, argument
 from devlib.errors import UsageError
-from devlib.fleet import ImportMode, ImportReport, RestartResult
-from devlib.language import Message, message
+from devlib.fleet import ImportMode, ImportReport, RestartResult, restart_words
+from devlib.language import message
 from devlib.model import LineType, User
 from devlib.storage import NewLine
 
@@ -104,28 +104,13 @@ def reboot(call: Call) -> int:
     text = message(
         "{mac}: {result}. {reason}",
         mac=done.device.mac,
-        result=_restart_words(done.result),
+        result=restart_words(done.result),
         reason=done.reason or "",
     )
     call.out.record(values | {"reason": str(done.reason or "")}, text)
     if done.result in {RestartResult.CONFIRMED, RestartResult.ACCEPTED}:
         return DONE
     return TRY_LATER if done.result is RestartResult.UNREACHABLE else FAILED
-
-
-def _restart_words(result: RestartResult) -> Message:
-    return {
-        RestartResult.CONFIRMED: message("confirmed: it registered again"),
-        RestartResult.ACCEPTED: message("accepted, but it has not registered again yet"),
-        RestartResult.AUTH_NEEDED: message("it asks for a login"),
-        RestartResult.REFUSED: message("refused"),
-        RestartResult.NO_ANSWER: message("no answer"),
-        RestartResult.NOT_REGISTERED: message(
-            "not registered, so it cannot be restarted through the network"
-        ),
-        RestartResult.UNROUTABLE: message("the network cannot route to it"),
-        RestartResult.UNREACHABLE: message("the network cannot be reached"),
-    }[result]
 
 
 _MODES = (

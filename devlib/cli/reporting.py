@@ -8,14 +8,13 @@ from pathlib import Path
 import pandas as pd
 
 from devlib.cli.command import CUSTOMER, DONE, SITE, TRY_LATER, Call, Command, argument
-from devlib.cli.looking import state_word
 from devlib.cli.output import Output
 from devlib.collect import Collection, parse_distance
 from devlib.errors import TryLater, UsageError
 from devlib.export import ExportKey, Overview, ReportFile, ReportRequest
 from devlib.export import Progress as QueueProgress
 from devlib.language import Message, message, visible
-from devlib.model import DEVICE_LIST, OBSERVATIONS, LineState
+from devlib.model import DEVICE_LIST, OBSERVATIONS, LineState, state_word
 from devlib.storage import LineFilter
 
 

@@ -36,6 +36,22 @@ class RestartResult(StrEnum):
     UNREACHABLE = "network unreachable"
 
 
+def restart_words(result: RestartResult) -> Message:
+    """Return what became of a restart, in words."""
+    return {
+        RestartResult.CONFIRMED: message("confirmed: it registered again"),
+        RestartResult.ACCEPTED: message("accepted, but it has not registered again yet"),
+        RestartResult.AUTH_NEEDED: message("it asks for a login"),
+        RestartResult.REFUSED: message("refused"),
+        RestartResult.NO_ANSWER: message("no answer"),
+        RestartResult.NOT_REGISTERED: message(
+            "not registered, so it cannot be restarted through the network"
+        ),
+        RestartResult.UNROUTABLE: message("the network cannot route to it"),
+        RestartResult.UNREACHABLE: message("the network cannot be reached"),
+    }[result]
+
+
 _RESULTS: Mapping[NetworkOutcome, RestartResult] = {
     NetworkOutcome.ACCEPTED: RestartResult.ACCEPTED,
     NetworkOutcome.AUTH_NEEDED: RestartResult.AUTH_NEEDED,

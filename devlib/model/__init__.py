@@ -43,7 +43,7 @@ from devlib.model.observation import (
     SITE_TYPES,
     SUPPORTED_DEVICES,
 )
-from devlib.model.states import Binding, LineState, roll_up
+from devlib.model.states import Binding, LineState, roll_up, state_word
 from devlib.model.tables import Column, ColumnType, Table
 
 __all__ = [
@@ -103,4 +103,5 @@ __all__ = [
     "mac_number",
     "normal_form",
     "roll_up",
+    "state_word",
 ]

@@ -72,8 +72,8 @@ class Actions(Widget):
     script = "actions.js"
 
     title = traitlets.Unicode().tag(sync=True)
-    fields = traitlets.List().tag(sync=True)
-    buttons = traitlets.List().tag(sync=True)
+    fields: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    buttons: traitlets.List[Any] = traitlets.List().tag(sync=True)
     said = traitlets.Dict().tag(sync=True)
 
     def __init__(self, language: Language, title: str, act: Act) -> None:

@@ -22,7 +22,7 @@ class Details(Widget):
 
     script = "details.js"
 
-    entries = traitlets.List().tag(sync=True)
+    entries: traitlets.List[Any] = traitlets.List().tag(sync=True)
     hint = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, language: Language, hint: str) -> None:

@@ -1,4 +1,4 @@
-"""Key figures of line states: the same for the server's first numbers and for the widget that follows them."""
+"""Key figures of line states: the same for the server's first numbers and for the widget after them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from html import escape
 import pandas as pd
 
 from devlib.language import Language, Message, message
-from devlib.ui.words import STATES, state_word
+from devlib.ui.words import STATES, state_texts
 
 STALE_AFTER = 3600
 
@@ -60,7 +60,7 @@ def tiles_of(counts: Mapping[str, int], language: Language) -> list[Tile]:
 
 
 def _tile(state: str, count: int, language: Language) -> Tile:
-    return Tile(number_text(count, language), state_word(state).in_language(language), state)
+    return Tile(number_text(count, language), state_texts(language)[state], state)
 
 
 def tiles_html(tiles: list[Tile]) -> str:
@@ -136,8 +136,8 @@ def warnings_of(counts: Mapping[str, int], language: Language, *, simulated: boo
     if counts["unknown"]:
         found.append(
             message(
-                "{count} lines could not be asked: their network does not answer. This says nothing about the "
-                "phones. Check it: devlib doctor",
+                "{count} lines could not be asked: their network does not answer. This says nothing "
+                "about the phones. Check it: devlib doctor",
                 count=number_text(counts["unknown"], language),
             )
         )

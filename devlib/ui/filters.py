@@ -9,7 +9,7 @@ from devlib.errors import UsageError
 from devlib.language import Language, Message, message
 from devlib.ui.link import SEEN, LineQuery
 from devlib.ui.widget import Handler, Widget
-from devlib.ui.words import STATES, state_word
+from devlib.ui.words import state_texts
 
 Changed = Callable[[LineQuery], None]
 
@@ -26,7 +26,7 @@ class Filters(Widget):
 
     script = "filters.js"
 
-    fields = traitlets.List().tag(sync=True)
+    fields: traitlets.List[Any] = traitlets.List().tag(sync=True)
     values = traitlets.Dict().tag(sync=True)
 
     def __init__(self, query: LineQuery, language: Language, shown: Sequence[str], changed: Changed) -> None:
@@ -50,7 +50,7 @@ class Filters(Widget):
     def _described(self, name: str, choices: Mapping[str, Sequence[str]]) -> dict[str, Any]:
         label = self.words(_label(name))
         if name == "states":
-            options = [[state, self.words(state_word(state))] for state in STATES]
+            options = [[state, text] for state, text in state_texts(self.language).items()]
             return {"name": name, "label": label, "kind": "several", "options": options}
         if name == "unseen":
             options = [[key, self.words(_unseen(key))] for key in SEEN]

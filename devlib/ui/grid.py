@@ -60,7 +60,7 @@ class Grid(Widget):
     height = traitlets.Int(420).tag(sync=True)
     searchable = traitlets.Bool(default_value=True).tag(sync=True)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - eight of them by keyword
         self,
         pages: Pages,
         language: Language,

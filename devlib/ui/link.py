@@ -47,7 +47,7 @@ class LineQuery:
         """Return the query of a link; what it does not know or cannot be is left out."""
         given = parse_qs(query.lstrip("?"), max_num_fields=100) if isinstance(query, str) else query
         texts = {name: [_text(value) for value in values[:_MOST_VALUES]] for name, values in given.items()}
-        return cls.from_values({name: values for name, values in texts.items()})
+        return cls.from_values(texts)
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> "LineQuery":

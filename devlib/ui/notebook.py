@@ -18,7 +18,6 @@ from devlib.ui.forms import Choice, Form, Plain
 from devlib.ui.grid import Grid, Pick
 from devlib.ui.plots import heat_map_figure, periods_figure, periods_from, sunburst_figure
 
-
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
@@ -96,8 +95,8 @@ def line_timeline(
     """Return the states of lines over time, as bars: one row for each line, one colour for each state.
 
     Args:
-        frame: spans, as `portal.line_history` gives them (line, state, `since`, `until`), or observations (line,
-            moment, state from then on). Moments are UTC. At most 60 lines are drawn.
+        frame: spans, as `portal.line_history` gives them (line, state, `since`, `until`), or observations
+            (line, moment, state from then on). Moments are UTC. At most 60 lines are drawn.
         title: over the chart.
         line: column that names the line.
         at: column with the moment of an observation; not needed for spans.

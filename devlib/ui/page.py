@@ -170,7 +170,7 @@ class Door(Widget):
 
 
 def dashboard_of(build: Build) -> Stack:
-    """Return a dashboard: on the dashboards' server one that waits for its visitor, in a notebook one at once.
+    """Return a dashboard: on its server one that waits for its visitor, in a notebook one at once.
 
     Args:
         build: makes its widgets for a visit.

@@ -1,4 +1,4 @@
-"""Signed words between the dashboards' server, the page and the kernel: who asks, for which kernel, until when.
+"""Signed words between server, page and kernel: who asks, for which kernel, until when.
 
 A word is claims and their HMAC-SHA256. The server signs it, the page carries it, the kernel checks it; the
 page can neither change it nor use it for another kernel.

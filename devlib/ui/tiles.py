@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 import traitlets
 
@@ -19,9 +20,9 @@ class Tiles(Widget):
 
     script = "tiles.js"
 
-    tiles = traitlets.List().tag(sync=True)
+    tiles: traitlets.List[Any] = traitlets.List().tag(sync=True)
     age = traitlets.Dict().tag(sync=True)
-    warnings = traitlets.List().tag(sync=True)
+    warnings: traitlets.List[Any] = traitlets.List().tag(sync=True)
 
     def __init__(self, language: Language) -> None:
         self._shown: list[Tile] = []

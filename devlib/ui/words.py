@@ -1,20 +1,11 @@
 """Words that several widgets show."""
 
-from devlib.language import Language, Message, message
+from devlib.language import Language
+from devlib.model import LineState, state_word
 
-STATES = ("registered", "aged", "unregistered", "unknown")
-
-
-def state_word(state: str) -> Message:
-    """Return the word for a line state."""
-    return {
-        "registered": message("registered"),
-        "aged": message("aged"),
-        "unregistered": message("unregistered"),
-        "unknown": message("unknown"),
-    }[state]
+STATES = tuple(state.value for state in LineState)
 
 
 def state_texts(language: Language) -> dict[str, str]:
     """Return the words for all line states."""
-    return {state: state_word(state).in_language(language) for state in STATES}
+    return {state.value: state_word(state).in_language(language) for state in LineState}

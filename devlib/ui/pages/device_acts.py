@@ -5,15 +5,14 @@ from typing import Any
 
 from devlib.collect import DeviceStatus, LineStatus
 from devlib.errors import UsageError
-from devlib.fleet import Restart, RestartResult
+from devlib.fleet import Restart, RestartResult, restart_words
 from devlib.language import Message, message, visible
-from devlib.model import LineState, User
+from devlib.model import LineState, User, state_word
 from devlib.portal import ROLE_ACTS, Act
 from devlib.storage import NewLine
 from devlib.ui.actions import Actions, Button, Field
 from devlib.ui.link import LineQuery
 from devlib.ui.page import Visit
-from devlib.ui.words import state_word
 
 _REBOOT_WAIT = 20.0
 _GOOD = frozenset({RestartResult.CONFIRMED, RestartResult.ACCEPTED})
@@ -177,19 +176,3 @@ def _line_sentence(each: LineStatus) -> Message:
     return message("Port {port}, {line_port}: {state}. {agent}", port=each.line.port,
                    line_port=each.line.line_port, state=state_word(each.state),
                    agent=visible(agent or ""))  # fmt: skip
-
-
-def restart_words(result: RestartResult) -> Message:
-    """Return what became of a restart, in words."""
-    return {
-        RestartResult.CONFIRMED: message("confirmed: it registered again"),
-        RestartResult.ACCEPTED: message("accepted, but it has not registered again yet"),
-        RestartResult.AUTH_NEEDED: message("it asks for a login"),
-        RestartResult.REFUSED: message("refused"),
-        RestartResult.NO_ANSWER: message("no answer"),
-        RestartResult.NOT_REGISTERED: message(
-            "not registered, so it cannot be restarted through the network"
-        ),
-        RestartResult.UNROUTABLE: message("the network cannot route to it"),
-        RestartResult.UNREACHABLE: message("the network cannot be reached"),
-    }[result]

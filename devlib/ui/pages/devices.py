@@ -1,4 +1,4 @@
-"""Devices and import: the device list, what one can do with a device, and the bulk file from template to result."""
+"""Devices and import: the device list, acts on a device, the bulk file from template to result."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,8 +19,9 @@ from devlib.ui.pages.device_acts import DeviceActs
 from devlib.ui.pages.imports import ImportPanel
 
 _COLUMNS = (
-    "mac", "device_type", "available_lines", "site", "customer", "status", "registered_lines", "assigned_lines",
-    "total_lines", "name", "last_seen", "vendor", "kind", "description", "base_station_id", "chain_id",
+    "mac", "device_type", "available_lines", "site", "customer", "status", "registered_lines",
+    "assigned_lines", "total_lines", "name", "last_seen", "vendor", "kind", "description", "base_station_id",
+    "chain_id",
 )  # fmt: skip
 
 

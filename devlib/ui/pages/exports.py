@@ -121,9 +121,9 @@ def limits_text(portal: Portal) -> Message:
     """Return the limits of exports in words."""
     policy: ExportPolicy = portal.services.settings.export
     return message(
-        "At most {running} exports run at the same time and {waiting} wait; one login starts one every {period} s. "
-        "The same export of two readers runs once. A full queue answers 429: try again when a place is free. "
-        "Whoever waits longer than {timeout} s gets 408.",
+        "At most {running} exports run at the same time and {waiting} wait; one login starts one every "
+        "{period} s. The same export of two readers runs once. A full queue answers 429: try again when a "
+        "place is free. Whoever waits longer than {timeout} s gets 408.",
         running=policy.max_running,
         waiting=policy.max_waiting,
         period=f"{policy.period:g}",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import ipywidgets
 import pandas as pd
@@ -110,18 +111,22 @@ class OutagesPage:
     def _look(self, *, keeps_place: bool) -> None:
         portal, query = self._visit.portal, self._query
         now = portal.services.clock.now()
-        since, place = now - _WINDOW, {"customer": query.customer, "site": query.site}
+        since, whose, where = now - _WINDOW, query.customer, query.site
         self._version = portal.lake_version(query.customer, query.site)
         self._age(now)
 
-        def fills(grid: Grid) -> Callable[[pd.DataFrame], None]:
-            return lambda found: grid.show(frame_pages(found), keeps_place=keeps_place)
+        ask = partial(self._ask, place=keeps_place)
+        ask(lambda: portal.outages(since, now, customer=whose, site=where), self.outages)
+        ask(lambda: portal.flapping_lines(since, now, customer=whose, site=where), self.flapping)
+        ask(lambda: portal.aged_lines(since, now, customer=whose, site=where), self.aged)
 
-        later = self._visit.later
-        later(lambda: portal.outages(since, now, **place), fills(self.outages), self.outages)
-        later(lambda: portal.flapping_lines(since, now, **place), fills(self.flapping), self.flapping)
-        later(lambda: portal.aged_lines(since, now, **place), fills(self.aged), self.aged)
-        later(lambda: worst_hours(portal.heat_map(since, now, **place)), self.hours.show, self.hours)
+        def hours() -> dict[str, object]:
+            return worst_hours(portal.heat_map(since, now, customer=whose, site=where))
+
+        self._visit.later(hours, self.hours.show, self.hours)
+
+    def _ask(self, question: Callable[[], pd.DataFrame], grid: Grid, *, place: bool) -> None:
+        self._visit.later(question, lambda found: grid.show(frame_pages(found), keeps_place=place), grid)
 
     def _age(self, now: datetime) -> None:
         portal, language = self._visit.portal, self._visit.language

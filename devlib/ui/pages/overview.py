@@ -1,4 +1,4 @@
-"""Overview: the share registered now and over 30 days, sites in trouble first, what changed since yesterday."""
+"""Overview: the share registered now and over 30 days, sites in trouble first, changes since yesterday."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -51,11 +51,13 @@ class OverviewPage:
         self._counts = self._summary()
         words = visit.words
         self.sites = Grid(
-            frame_pages(_of_sites(self._counts)), language, label=words(message("Sites, those in trouble first")),
+            frame_pages(_of_sites(self._counts)), language,
+            label=words(message("Sites, those in trouble first")),
             columns=_SITES, height=380, searchable=False, on_pick=self._picked,
         )  # fmt: skip
         self.changes = Grid(
-            empty_pages(STATE_CHANGES), language, table=STATE_CHANGES, label=words(message("What changed since yesterday")),
+            empty_pages(STATE_CHANGES), language, table=STATE_CHANGES,
+            label=words(message("What changed since yesterday")),
             columns=_CHANGES, height=320,
             empty=message("No line changed its state since yesterday."),
         )  # fmt: skip

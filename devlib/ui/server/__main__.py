@@ -52,7 +52,7 @@ def _new_link(given: argparse.Namespace, settings: Settings, principal: str) -> 
 
 def _serve(given: argparse.Namespace, settings: Settings) -> int:
     # Heavy, and not needed for a link.
-    from devlib.ui.server.application import DashboardServer, configuration
+    from devlib.ui.server.application import DashboardServer, configuration  # noqa: PLC0415
 
     folder = (given.folder or _own_folder()).resolve()
     with connect(principal=given.principal, settings=settings) as portal:

@@ -85,7 +85,7 @@ class DashboardServer(Voila):  # type: ignore[misc]
     def setup_template_dirs(self) -> None:
         """Put the suite's own template in front of Voila's."""
         super().setup_template_dirs()
-        self.template_paths = [str(_TEMPLATE), *self.template_paths]
+        self.template_paths = [str(_TEMPLATE), *self.template_paths]  # type: ignore[has-type]
 
     def init_settings(self) -> dict[str, Any]:
         """Return tornado's settings, with the identity of the dashboards."""

@@ -1,4 +1,4 @@
-"""Files that every page needs: the style sheet and plotly, as the installed package carries it; nothing secret."""
+"""Files that every page needs, nothing secret: the style sheet, and plotly as its package carries it."""
 
 import gzip
 import hashlib
@@ -19,7 +19,7 @@ def asset(name: str) -> bytes:
     return resources.files("devlib.ui").joinpath("static", name).read_bytes()
 
 
-class AssetHandler(Guarded, tornado.web.RequestHandler):  # type: ignore[misc]
+class AssetHandler(Guarded, tornado.web.RequestHandler):
     """Hands out an asset, packed once and kept."""
 
     packed: dict[str, tuple[bytes, str]] = {}  # noqa: RUF012 - shared by all requests on purpose

@@ -1,7 +1,7 @@
 """One export of the dashboards, in a process of its own: its memory and its time are nobody else's.
 
-It reads one request from its input, passes the portal like every other export (authorised, audited, admitted),
-and tells on its output, one JSON value on each line, where it stands. SIGTERM cancels it.
+It reads one request from its input, passes the portal like every other export (authorised, audited,
+admitted), and tells on its output, one JSON value on each line, where it stands. SIGTERM cancels it.
 """
 
 import json

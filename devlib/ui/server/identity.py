@@ -18,13 +18,13 @@ _COOKIE_DAYS = 1.0
 
 
 @dataclass
-class Visitor(User):  # type: ignore[misc]
+class Visitor(User):
     """A signed-in identity, as the server knows it: its account name and its login session."""
 
     session: str = ""
 
 
-class DashboardIdentity(IdentityProvider):  # type: ignore[misc]
+class DashboardIdentity(IdentityProvider):
     """Tells the server who asks; nobody is anybody without a cookie of this server or a proxy's header.
 
     No token in an address and no password: a link's ticket becomes a cookie at once.
@@ -45,7 +45,7 @@ class DashboardIdentity(IdentityProvider):  # type: ignore[misc]
         """Return none: pages for signing in are the server's own."""
         return []
 
-    def is_token_authenticated(self, handler: RequestHandler) -> bool:
+    def is_token_authenticated(self, handler: RequestHandler) -> bool:  # noqa: ARG002
         """Return false: requests never come with a token that would excuse them from the XSRF check."""
         return False
 

@@ -8,7 +8,7 @@ from tornado.web import HTTPError
 from devlib.config import KEY_VARIABLE, kernel_environment
 
 
-class Kernels(AsyncMappingKernelManager):  # type: ignore[misc]
+class Kernels(AsyncMappingKernelManager):
     """Starts kernels with a scrubbed environment, up to a number, and remembers to whom each belongs.
 
     Attributes:
@@ -22,10 +22,13 @@ class Kernels(AsyncMappingKernelManager):  # type: ignore[misc]
     secret_names: frozenset[str] = frozenset()
 
     def __init__(self, **given: Any) -> None:  # noqa: ANN401 - traitlets' own arguments
-        super().__init__(**given)
+        super().__init__(**given)  # type: ignore[no-untyped-call]
         self.owners: dict[str, str] = {}
 
-    async def start_kernel(self, **given: Any) -> str:  # noqa: ANN401 - Voila's own arguments
+    async def start_kernel(  # type: ignore[override]
+        self,
+        **given: Any,  # noqa: ANN401 - Voila's own arguments
+    ) -> str:
         """Start one kernel.
 
         Raises:
@@ -39,10 +42,15 @@ class Kernels(AsyncMappingKernelManager):  # type: ignore[misc]
         started: str = await super().start_kernel(**given)
         return started
 
-    async def shutdown_kernel(self, kernel_id: str, *arguments: Any, **named: Any) -> None:  # noqa: ANN401
+    async def shutdown_kernel(  # type: ignore[override]
+        self,
+        kernel_id: str,
+        *arguments: Any,  # noqa: ANN401 - as its base has it
+        **named: Any,  # noqa: ANN401
+    ) -> None:
         """End one kernel; it belongs to nobody after."""
         self.owners.pop(kernel_id, None)
-        await super().shutdown_kernel(kernel_id, *arguments, **named)
+        await super().shutdown_kernel(kernel_id, *arguments, **named)  # type: ignore[no-untyped-call]
 
     def give(self, kernel_id: str, principal: str) -> None:
         """Let a kernel belong to `principal`; the first owner stays."""

@@ -1,4 +1,4 @@
-"""The pages: a warm page is the same for everybody; who asks, and the first numbers, are put in when it is asked for."""
+"""The pages: a warm page is the same for everybody; who asks, and the first numbers, are put in then."""
 
 import asyncio
 import re
@@ -23,9 +23,10 @@ _KERNEL = re.compile(r'"kernelId":\s*"([0-9a-f-]{36})"')
 _SESSION_VALID = timedelta(minutes=5)
 # Widgets are scripts of the kernel's own; `blob:` is how anywidget loads them. Nothing from elsewhere.
 CONTENT_POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' ws: wss: blob: data:; "
-    "worker-src 'self' blob:; frame-ancestors 'self'; object-src 'none'; base-uri 'none'; form-action 'self'"
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
+    "connect-src 'self' ws: wss: blob: data:; worker-src 'self' blob:; frame-ancestors 'self'; "
+    "object-src 'none'; base-uri 'none'; form-action 'self'"
 )
 
 
@@ -72,9 +73,7 @@ class PageHandler(Guarded, VoilaHandler):  # type: ignore[misc]
             raise HTTPError(error.http_status, error.in_language(language)) from None
         await self._write_page(name, visitor, language, numbers)
 
-    async def _write_page(
-        self, name: str, visitor: Visitor, language: Language, numbers: str
-    ) -> None:
+    async def _write_page(self, name: str, visitor: Visitor, language: Language, numbers: str) -> None:
         top = header(name, language, self.base_url, visitor.username, self.request.query_arguments)
         kernels = cast("Kernels", self.kernel_manager)
         waiting = ""
@@ -129,7 +128,7 @@ def header(name: str, language: Language, base: str, principal: str, query: dict
     )
     texts = {key: values[-1].decode(errors="replace") for key, values in query.items()}
     languages = "".join(
-        f'<a href="?{escape(urlencode(texts | {"lang": each}))}" lang="{each}" hreflang="{each}" data-language'
+        f'<a href="?{escape(urlencode(texts | {"lang": each}))}" lang="{each}" data-language'
         f"{_current(each == language)}>{_LANGUAGE_NAMES[each]}</a>"
         for each in LANGUAGES
     )
@@ -154,7 +153,12 @@ def _current(yes: bool) -> str:
     return ' aria-current="page"' if yes else ""
 
 
-def write_error(handler: tornado.web.RequestHandler, status: int, default: Language, **given: Any) -> None:
+def write_error(
+    handler: tornado.web.RequestHandler,
+    status: int,
+    default: Language,
+    **given: Any,  # noqa: ANN401 - tornado's own arguments
+) -> None:
     """Write an error page in the visitor's language; it tells nothing of the inside."""
     language = language_of(handler, default)
     error = (given.get("exc_info") or (None, None, None))[1]
@@ -167,7 +171,8 @@ def write_error(handler: tornado.web.RequestHandler, status: int, default: Langu
         f'<!DOCTYPE html><html lang="{language}"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<title>devlib</title><link rel="stylesheet" href="{base}assets/devlib.css">'
-        f'<body class="devlib-page"><main class="dl dl-message"><h1>{status}</h1><p>{escape(text)}</p>{more}</main>'
+        f'<body class="devlib-page"><main class="dl dl-message"><h1>{status}</h1>'
+        f"<p>{escape(text)}</p>{more}</main>"
     )
 
 
@@ -180,7 +185,7 @@ _ERRORS: dict[int, Message] = {
 _OTHER_ERROR = message("Something failed here. Load the page again; the server's log says more.")
 
 
-class SignInHandler(Guarded, tornado.web.RequestHandler):  # type: ignore[misc]
+class SignInHandler(Guarded, tornado.web.RequestHandler):
     """Turns a link's ticket into a cookie, and leaves the ticket behind."""
 
     def initialize(self, *, first: First, identity: DashboardIdentity) -> None:
