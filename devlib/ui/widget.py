@@ -45,13 +45,10 @@ class Widget(anywidget.AnyWidget):
     def __init__(self, language: Language, words: Mapping[str, Message] | None = None, **traits: Any) -> None:  # noqa: ANN401
         self.language: Language = language
         texts = {name: text.in_language(language) for name, text in (words or {}).items()}
-        super().__init__(
-            _esm=static_text("shared.js") + static_text(self.script),
-            _css=static_text("devlib.css"),
-            texts=texts,
-            lang=language,
-            **traits,
-        )
+        # anywidget makes traits of these two; a browser gets the script and the style with the widget.
+        self._esm = static_text("shared.js") + static_text(self.script)
+        self._css = static_text("devlib.css")
+        super().__init__(texts=texts, lang=language, **traits)
         self._asked = 0
         self.on_msg(self._received)
 

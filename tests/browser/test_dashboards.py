@@ -98,7 +98,7 @@ def test_a_link_is_shared_between_people_and_languages(visit):
     """A link shows the same filters after a refresh, in French, and to others within their scope."""
     olga = visit(OLGA)
     page = olga.open("lines")
-    page.get_by_label("Search").fill("yealink")
+    search_field(page).fill("yealink")
     expect(page).to_have_url(re.compile("search=yealink"))
     shared, few = page.url, rows(page)
     page.get_by_role("link", name="Français").click()
@@ -112,6 +112,10 @@ def test_a_link_is_shared_between_people_and_languages(visit):
     alice.wait()
     assert 0 < rows(alice.page) < few
     assert OF_BOB not in alice.page.content()
+
+
+def search_field(page):
+    return page.get_by_role("searchbox", name="Search", exact=True)
 
 
 def answer(page, question, reply):
@@ -136,7 +140,7 @@ def test_devices(visit, served, tmp_path):
     answer(page, "Restart", "No")
     answer(page, "Restart", "Yes, do it")
     expect(acts.get_by_text(re.compile("confirmed: it registered again|accepted, but"))).to_be_visible()
-    page.get_by_label("Search").fill("00:15:65:66:66:66")
+    search_field(page).fill("00:15:65:66:66:66")
     expect(count_of(page)).to_have_text("1 rows")
     page.locator('.dl-body [role="row"]').first.click()
     expect(page.locator(".dl-details")).to_contain_text(EVIL)

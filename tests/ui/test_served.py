@@ -307,9 +307,8 @@ def test_the_download_equals_the_command(served, tmp_path):
     assert state["kind"] == "done", state
     answer = session.get(f"{job}/file", timeout=30)
     assert answer.headers["Content-Disposition"] == f'attachment; filename="{state["name"]}"'
-    written = served.exported(
-        tmp_path, "--customer", OF_ALICE, "--state", "registered", "--search", "yealink"
-    )
+    chosen = ("--customer", OF_ALICE, "--state", "registered", "--search", "yealink")
+    written = served.exported(tmp_path, *chosen)
     assert written.read_bytes() == answer.content
     assert answer.content.count(b"\n") == state["rows"] + 1
     # It is nobody else's.

@@ -16,7 +16,8 @@ def asset(name: str) -> bytes:
     """Return the content of an asset."""
     if name == "plotly.min.js":
         return resources.files("plotly").joinpath("package_data", name).read_bytes()
-    return resources.files("devlib.ui").joinpath("static", name).read_bytes()
+    static = resources.files("devlib.ui").joinpath("static")
+    return b"".join(static.joinpath(each).read_bytes() for each in ("devlib.css", "page.css"))
 
 
 class AssetHandler(Guarded, tornado.web.RequestHandler):

@@ -35,7 +35,6 @@ class GridView {
       clearTimeout(timer);
       timer = setTimeout(() => this.model.send({ kind: "search", text: this.search.value.slice(0, 500) }), 150);
     });
-    this.search.hidden = !this.model.get("searchable");
     this.fault = el("p", { class: "dl-fault", role: "alert", hidden: true });
     this.head = el("div", { class: "dl-row dl-head", role: "row", "aria-rowindex": "1" });
     this.heads = this.columns.map((column, place) => {
@@ -57,7 +56,7 @@ class GridView {
     this.canvas.style.minWidth = `${this.columns.reduce((sum, column) => sum + column.width, 0)}px`;
     this.waiting = el("span", { class: "dl-soft", role: "status", hidden: true }, texts.loading);
     this.empty = el("p", { class: "dl-empty", hidden: true }, texts.empty);
-    this.root.replaceChildren(el("h2", {}, this.model.get("label")), el("div", { class: "dl-bar" }, this.search, this.count, this.waiting), this.fault, this.scroll, this.empty);
+    this.root.replaceChildren(el("h2", {}, this.model.get("label")), el("div", { class: "dl-bar" }, this.model.get("searchable") ? this.search : null, this.count, this.waiting), this.fault, this.scroll, this.empty);
   }
 
   renew() {
