@@ -6,7 +6,7 @@ from devlib.cli.command import CUSTOMER, DONE, FAILED, MAC, SITE, TRY_LATER, Cal
 from devlib.cli.output import local, visible
 from devlib.collect import DeviceStatus, LineStatus
 from devlib.language import Message, message
-from devlib.model import DEVICE_LIST, SITE_TYPES, SUPPORTED_DEVICES, DeviceKind, LineState
+from devlib.model import DEVICE_LIST, SITE_TYPES, SUPPORTED_DEVICES, DeviceKind, LineState, state_word
 
 _SCREEN_ROWS = 200
 
@@ -152,16 +152,6 @@ def _line_sentence(each: LineStatus) -> Message:
         expires=expires,
         agent=visible(agent or ""),
     )
-
-
-def state_word(state: LineState) -> Message:
-    """Return the word of a state for people."""
-    return {
-        LineState.REGISTERED: message("registered"),
-        LineState.AGED: message("aged"),
-        LineState.UNREGISTERED: message("unregistered"),
-        LineState.UNKNOWN: message("unknown"),
-    }[state]
 
 
 COMMANDS = (

@@ -46,7 +46,7 @@ from devlib.model.observation import (
     SUPPORTED_DEVICES,
 )
 from devlib.model.restarting import RESTART_DEVICES, RESTART_RUNS
-from devlib.model.states import Binding, LineState, roll_up
+from devlib.model.states import Binding, LineState, roll_up, state_word
 from devlib.model.tables import Column, ColumnType, Table
 
 __all__ = [
@@ -114,4 +114,5 @@ __all__ = [
     "mac_number",
     "normal_form",
     "roll_up",
+    "state_word",
 ]

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from devlib.language import Message, message
+
 
 class LineState(StrEnum):
     """The three states of the portal, and `unknown` where the network could not be asked."""
@@ -48,6 +50,16 @@ class Binding:
     def live(self, now: datetime) -> bool:
         """Return whether the binding is permanent or ends after `now`."""
         return self.expires_at is None or self.expires_at > now
+
+
+def state_word(state: LineState) -> Message:
+    """Return the word of a state for people."""
+    return {
+        LineState.REGISTERED: message("registered"),
+        LineState.AGED: message("aged"),
+        LineState.UNREGISTERED: message("unregistered"),
+        LineState.UNKNOWN: message("unknown"),
+    }[state]
 
 
 def roll_up(states: Iterable[LineState]) -> LineState | None:

@@ -11,6 +11,7 @@ from devlib.storage.lake import Lake, arrow_schema, naive, utc
 from devlib.storage.lake_engine import spare_memory
 from devlib.storage.line_rows import LineFilter, LineRows, choose_lines
 from devlib.storage.manifest import Collected, Snapshot, current
+from devlib.storage.pages import Kind, Order, Pages, empty_pages, frame_pages, table_kinds
 from devlib.storage.periods import PeriodRows, Span, period_dataset, state_periods
 from devlib.storage.process_name import ended, own_name
 from devlib.storage.publishing import write_whole
@@ -34,13 +35,16 @@ __all__ = [
     "DeviceOrder",
     "DeviceRow",
     "Inventory",
+    "Kind",
     "Lake",
     "LineFilter",
     "LineRow",
     "LineRows",
     "NewLine",
     "Newest",
+    "Order",
     "Page",
+    "Pages",
     "PeriodRows",
     "Place",
     "Reader",
@@ -56,7 +60,9 @@ __all__ = [
     "choose_lines",
     "csv_expression",
     "current",
+    "empty_pages",
     "ended",
+    "frame_pages",
     "in_batches",
     "naive",
     "newest_observations",
@@ -68,6 +74,7 @@ __all__ = [
     "run_query",
     "spare_memory",
     "state_periods",
+    "table_kinds",
     "to_frame",
     "utc",
     "write_csv",

@@ -9,8 +9,8 @@ import pandas as pd
 
 from devlib.language import Language, Message, message
 from devlib.portal import Portal, connect
+from devlib.ui.words import STATES, state_texts
 
-_STATES = ("registered", "aged", "unregistered", "unknown")
 _STALE_AFTER = 3600
 
 
@@ -31,7 +31,7 @@ class Overview:
         self._simulated = simulated
 
     def __repr__(self) -> str:
-        totals = ", ".join(f"{state}={self._total(state)}" for state in _STATES)
+        totals = ", ".join(f"{state}={self._total(state)}" for state in STATES)
         return f"<Overview of {self._total('lines')} lines: {totals}>"
 
     def _repr_html_(self) -> str:
@@ -47,6 +47,9 @@ class Overview:
 
     def _words(self, text: Message) -> str:
         return escape(text.in_language(self._language))
+
+    def _state(self, state: str) -> str:
+        return escape(state_texts(self._language)[state])
 
     def _total(self, name: str) -> int:
         return int(self._counts[name].sum())
@@ -69,8 +72,8 @@ class Overview:
         of_lines = self._words(message("of lines registered"))
         shown = f"{share:.1f}".replace(".", "," if self._language == "fr" else ".")
         tiles = [f"<div class='tile'><b>{shown}\N{NO-BREAK SPACE}%</b><span>{of_lines}</span></div>"]
-        for state in _STATES:
-            word = self._words(_state_word(state))
+        for state in STATES:
+            word = self._state(state)
             number = f"{self._total(state):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
             tiles.append(f"<div class='tile'><b class='{state}'>{number}</b><span>{word}</span></div>")
         return f'<div class="tiles">{"".join(tiles)}</div>'
@@ -78,8 +81,8 @@ class Overview:
     def _table(self) -> str:
         site, lines = self._words(message("Site")), self._words(message("Lines"))
         cells = f"<th>{site}</th><th class='n'>{lines}</th>"
-        for state in _STATES:
-            cells += f"<th class='n'>{self._words(_state_word(state))}</th>"
+        for state in STATES:
+            cells += f"<th class='n'>{self._state(state)}</th>"
         rows = "".join(self._rows())
         head = f"<thead><tr>{cells}<th class='wide'></th></tr></thead>"
         return f"<div class='scroll'><table>{head}<tbody>{rows}</tbody></table></div>"
@@ -87,10 +90,10 @@ class Overview:
     def _rows(self) -> Iterator[str]:
         counts = self._counts.assign(share=self._counts["registered"] / self._counts["lines"])
         for row in counts.sort_values(["share", "customer", "site"]).to_dict("records"):
-            numbers = "".join(f"<td class='n'>{int(row[state])}</td>" for state in _STATES)
+            numbers = "".join(f"<td class='n'>{int(row[state])}</td>" for state in STATES)
             widths = "".join(
                 f"<i class='{state}' style='width:{100 * row[state] / row['lines']:.2f}%'></i>"
-                for state in _STATES
+                for state in STATES
             )
             yield (
                 f"<tr><td>{escape(str(row['site']))} <small>{escape(str(row['customer']))}</small></td>"
@@ -117,12 +120,3 @@ def _overview(portal: Portal, language: Language | None) -> Overview:
     simulated = any(network.kind == "simulator" for network in settings.networks)
     now = portal.services.clock.now()
     return Overview(portal.summary(), language or settings.language, now, simulated=simulated)
-
-
-def _state_word(state: str) -> Message:
-    return {
-        "registered": message("registered"),
-        "aged": message("aged"),
-        "unregistered": message("unregistered"),
-        "unknown": message("unknown"),
-    }[state]

@@ -1,0 +1,202 @@
+"""The dashboards in a real browser: what a manager does, and what must hold while it is done."""
+
+import re
+from importlib import resources
+
+import pytest
+from dashboards_fixture import ALICE, OF_ALICE, OF_BOB, OLGA
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+
+EVIL = "<img src=x onerror=document.title='owned'>"
+
+
+def count_of(page):
+    return page.locator(".dl-count").first
+
+
+def rows(page):
+    """Return the count that the first table tells."""
+    return int(re.sub(r"\D", "", count_of(page).inner_text()))
+
+
+def tiles(page):
+    """Return the lines by state that the tiles tell."""
+    return {
+        item.get_attribute("data-state"): int(re.sub(r"\D", "", item.locator("b").inner_text()))
+        for item in page.locator("li.dl-tile[data-state]").all()
+    }
+
+
+def accessible(page):
+    """Check that axe finds nothing serious and nothing scrolls sideways, in both themes and widths."""
+    script = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+    page.evaluate(script)
+    for width, scheme in ((1440, "light"), (1440, "dark"), (375, "light"), (375, "dark")):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function(f"document.scrollingElement.scrollWidth <= {width}")
+        # A transition from one theme to the other is no colour of either.
+        page.evaluate("Promise.all(document.getAnimations().map((each) => each.finished))")
+        found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+        serious = [each for each in found["violations"] if each["impact"] in ("serious", "critical")]
+        assert not serious, [(e["id"], [n["html"][:200] for n in e["nodes"][:3]]) for e in serious]
+    page.set_viewport_size({"width": 2560, "height": 1200})
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 2560
+
+
+@pytest.fixture(scope="module")
+def first_line(served):
+    """The line port that sorts first."""
+    with served.portal(OLGA) as portal:
+        return portal.sql("SELECT min(line_port) AS p FROM line_states")["p"][0]
+
+
+def test_lines(visit, served, first_line, tmp_path):
+    """Figures are those of SQL; filter, sort and scroll; the download is the command's, byte for byte."""
+    with served.portal(OLGA) as portal:
+        found = portal.sql("SELECT state, count(*) AS n FROM line_states GROUP BY state")
+    counts = dict(found.values.tolist())
+    page = visit(OLGA).open("lines")
+    assert {state: count for state, count in tiles(page).items() if count} == counts
+    total = sum(counts.values())
+    assert rows(page) == total
+    page.get_by_role("checkbox", name="unregistered", exact=True).check()
+    expect(count_of(page)).to_have_text(f"{counts['unregistered']} rows")
+    assert page.url.endswith("states=unregistered&lang=en")
+    assert tiles(page)["registered"] == 0
+    page.get_by_role("button", name="Clear filters").click()
+    expect(count_of(page)).to_have_text(f"{total} rows")
+    sort_and_scroll(page, total, first_line)
+    page.goto(f"{served.base}lines?lang=en&customer={OF_ALICE}&types=Yealink T46S")
+    with page.expect_download(timeout=60_000) as waiting:
+        page.get_by_role("button", name="Download these lines (CSV)").click()
+    written = served.exported(tmp_path / "command", "--customer", OF_ALICE, "--type", "Yealink T46S")
+    assert written.read_bytes() == waiting.value.path().read_bytes()
+    assert written.name == waiting.value.suggested_filename
+    accessible(page)
+
+
+def sort_and_scroll(page, total, first_line):
+    """Sort by line port downwards; the last row is the first line, and choosing it shows its history."""
+    head = page.get_by_role("columnheader", name="Line Port")
+    head.get_by_role("button").click()
+    expect(head).to_have_attribute("aria-sort", "ascending")
+    head.get_by_role("button").click()
+    expect(head).to_have_attribute("aria-sort", "descending")
+    page.get_by_role("grid", name="Line states").focus()
+    page.keyboard.press("End")
+    last = page.locator(f'[aria-rowindex="{total + 1}"]')
+    expect(last).to_contain_text(first_line)
+    page.keyboard.press("Enter")
+    expect(page.locator(".dl-details dd").filter(has_text=first_line).first).to_be_visible()
+    expect(page.locator(".dl-chart .barlayer .point").first).to_be_attached()
+
+
+def test_a_link_is_shared_between_people_and_languages(visit):
+    """A link shows the same filters after a refresh, in French, and to others within their scope."""
+    olga = visit(OLGA)
+    page = olga.open("lines")
+    search_field(page).fill("yealink")
+    expect(page).to_have_url(re.compile("search=yealink"))
+    shared, few = page.url, rows(page)
+    page.get_by_role("link", name="Français").click()
+    olga.wait()
+    expect(page.get_by_role("heading", level=1)).to_have_text("États des lignes")
+    expect(page.locator("html")).to_have_attribute("lang", "fr")
+    expect(page.locator("input[type=search]").first).to_have_value("yealink")
+    assert rows(page) == few
+    alice = visit(ALICE)
+    alice.page.goto(shared)
+    alice.wait()
+    assert 0 < rows(alice.page) < few
+    assert OF_BOB not in alice.page.content()
+
+
+def search_field(page):
+    return page.get_by_role("searchbox", name="Search", exact=True)
+
+
+def answer(page, question, reply):
+    page.get_by_role("button", name=question, exact=True).click()
+    page.get_by_role("button", name=reply, exact=True).click()
+
+
+def test_devices(visit, served, tmp_path):
+    """A bad file is told row by row and changes nothing, a good one is imported; a restart asks first."""
+    with served.portal(OLGA) as portal:
+        portal.add_site(EVIL, OF_ALICE)
+        portal.add("00:15:65:66:66:66", EVIL, "8851", customer=OF_ALICE, name=EVIL)
+    page = visit(OLGA).open("devices", f"lang=en&customer={OF_ALICE}")
+    expect(count_of(page)).not_to_have_text("0 rows")
+    before = rows(page)
+    import_files(page, tmp_path)
+    expect(count_of(page)).to_have_text(f"{before + 2} rows")
+    page.locator('.dl-body [role="row"]').filter(has_text="registered").first.click()
+    acts = page.locator(".dl-actions").first
+    acts.get_by_role("button", name="Status now").click()
+    expect(acts.get_by_text(re.compile(r"lines registered \(asked simulator"))).to_be_visible()
+    answer(page, "Restart", "No")
+    answer(page, "Restart", "Yes, do it")
+    expect(acts.get_by_text(re.compile("confirmed: it registered again|accepted, but"))).to_be_visible()
+    search_field(page).fill("00:15:65:66:66:66")
+    expect(count_of(page)).to_have_text("1 rows")
+    page.locator('.dl-body [role="row"]').first.click()
+    expect(page.locator(".dl-details")).to_contain_text(EVIL)
+    assert page.title() != "owned"
+    assert page.locator("img").count() == 0
+    accessible(page)
+
+
+def import_files(page, folder):
+    head = "Site,Device Type,MAC Address\n"
+    bad, good = folder / "bad.csv", folder / "good.csv"
+    bad.write_text(head + "Lyon Bellecour,Yealink T46S,00:15:65:00\nNowhere,Cisco 8851,00:15:65:12:34:56\n")
+    macs = ("00:15:65:AA:00:01", "00:15:65:AA:00:02")
+    good.write_text(head + "".join(f"Lyon Bellecour,Yealink T46S,{mac}\n" for mac in macs))
+    told = page.locator(".dl-actions")
+    page.locator("input[type=file]").set_input_files(bad)
+    answer(page, "Import all or nothing", "Yes, do it")
+    problems = page.get_by_role("grid", name="Problems in the file")
+    expect(problems).to_contain_text("MAC_INVALID")
+    expect(problems).to_contain_text("SITE_UNKNOWN")
+    expect(told.filter(has_text="Nothing was imported")).to_be_visible()
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Download the result").click()
+    assert "SITE_UNKNOWN" in waiting.value.path().read_text()
+    page.locator("input[type=file]").set_input_files(good)
+    page.get_by_role("button", name="Check only").click()
+    expect(told.filter(has_text="nothing was changed")).to_be_visible()
+    answer(page, "Import all or nothing", "Yes, do it")
+    expect(told.filter(has_text="The import is done")).to_be_visible()
+
+
+def test_a_viewer_is_offered_no_changes(visit):
+    """Who may only look finds no button that changes something."""
+    page = visit(ALICE).open("devices", "lang=fr")
+    page.locator('.dl-body [role="row"]').first.click()
+    acts = page.locator(".dl-actions [data-act]")
+    expect(acts).to_have_count(1)
+    assert acts.get_attribute("data-act") == "status"
+    assert page.locator("input[type=file]").count() == 0
+
+
+@pytest.mark.parametrize("name", ["overview", "exports", "outages"])
+def test_the_other_pages(visit, name):
+    """Overview, exports and outages are there, accessible, and fit every width."""
+    page = visit(OLGA).open(name)
+    expect(page.locator("[aria-busy=true]")).to_have_count(0, timeout=60_000)
+    expect(page.locator(".dl-stack .dl-fault:visible")).to_have_count(0)
+    accessible(page)
+
+
+def test_a_lost_connection_is_not_an_outage(visit):
+    """When the server cannot be reached, the page says so and keeps its figures as they were."""
+    page = visit(OLGA).open("overview")
+    before = tiles(page)
+    page.clock.install()
+    page.evaluate("WebSocket.prototype.send = () => {}")
+    page.clock.run_for(60_000)
+    expect(page.get_by_text("No connection to the server")).to_be_visible()
+    assert tiles(page) == before
