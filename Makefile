@@ -54,7 +54,7 @@ lab: setup ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab --ip=127.0.0.1 notebooks
 
 dashboards: setup ## the dashboards on 127.0.0.1
-	$(BIN)/voila dashboards --Voila.ip=127.0.0.1
+	$(BIN)/devlib dashboards
 
 constraints: ## write constraints.txt anew from the ranges in pyproject.toml
 	sh tools/write-constraints.sh $(PYTHON)

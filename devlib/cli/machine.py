@@ -189,8 +189,44 @@ def demo(call: Call) -> int:
     return subprocess.run(command, check=False).returncode  # noqa: S603 - our own module
 
 
+def dashboards(call: Call) -> int:
+    """Hand over to the dashboards' server, which is a door of its own."""
+    given = call.arguments
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "devlib.ui.server",
+        "--port",
+        str(given.port),
+        "--base",
+        given.base,
+    ]
+    command += ["--language", call.out.language]
+    command += ["--folder", given.folder] if given.folder else []
+    command += ["--as", given.principal] if given.principal else []
+    command += [flag for flag, on in (("--no-browser", given.no_browser), ("--link", given.link)) if on]
+    return subprocess.run(command, check=False).returncode  # noqa: S603 - our own module
+
+
 COMMANDS = (
     Command("doctor", message("tell what works on this machine, and what to install"), doctor),
+    Command(
+        "dashboards",
+        message("serve the dashboards on 127.0.0.1, with a link that signs in"),
+        dashboards,
+        (
+            argument("--port", type=int, default=8866, help=message("port of 127.0.0.1")),
+            argument("--no-browser", action="store_true", help=message("open no browser")),
+            argument(
+                "--link",
+                action="store_true",
+                help=message("only print a link that signs in to the dashboards that run on this port"),
+            ),
+            argument("--base", default="/", help=message("path under which a proxy shows them")),
+            argument("--folder", help=message("folder with the notebooks of the dashboards")),
+        ),
+    ),
     Command(
         "demo",
         message("a seeded fleet, 30 days of snapshots and one report"),

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -10,10 +11,10 @@ from devlib.cli.command import CUSTOMER, DONE, SITE, TRY_LATER, Call, Command, a
 from devlib.cli.looking import state_word
 from devlib.cli.output import Output
 from devlib.collect import Collection, parse_distance
-from devlib.errors import TryLater
+from devlib.errors import TryLater, UsageError
 from devlib.export import ExportKey, Overview, ReportFile, ReportRequest
 from devlib.export import Progress as QueueProgress
-from devlib.language import Message, message
+from devlib.language import Message, message, visible
 from devlib.model import DEVICE_LIST, OBSERVATIONS, LineState
 from devlib.storage import LineFilter
 
@@ -221,10 +222,26 @@ def _request(call: Call) -> ReportRequest:
         device_types=tuple(given.type),
         search=given.search,
         condition=given.where,
+        firmware=tuple(given.firmware),
+        seen_before=_moment(given.seen_before),
     )
     columns = tuple(given.columns.split(",")) if given.columns else ()
     columns = OBSERVATIONS.names if columns == ("all",) else columns
     return ReportRequest(given.customer, given.site, chosen, call.out.language, columns)
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Return a moment that somebody wrote, UTC where no zone is named."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            message("{text} is no moment.", text=visible(text)),
+            remedy=message("Write it as 2026-11-02 or 2026-11-02T08:00Z."),
+        ) from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 COMMANDS = (
@@ -266,6 +283,14 @@ COMMANDS = (
                 "--type", action="append", default=[], help=message("only this device type; may be repeated")
             ),
             argument("--search", default="", help=message("text in a name, number, address or user agent")),
+            argument(
+                "--firmware", action="append", default=[], help=message("only this firmware; may be repeated")
+            ),
+            argument(
+                "--seen-before",
+                metavar="MOMENT",
+                help=message("only lines whose last REGISTER was before this moment (UTC), or never"),
+            ),
             argument("--where", default="", metavar="SQL", help=message("SQL condition over the columns")),
             argument("--columns", help=message("columns separated by commas, or all")),
             argument("--folder", type=Path, default=Path(), help=message("where the file goes")),

@@ -14,21 +14,35 @@ from pathlib import Path
 from platformdirs import user_data_path
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from devlib.config.dashboards import (
+    KEY_VARIABLE,
+    DashboardSettings,
+    KernelPass,
+    kernel_environment,
+    own_environment,
+    take_kernel_pass,
+)
 from devlib.config.networks import KamailioSettings, NetworkSettings, Seconds, Section, SimulatorSettings
 from devlib.config.secret import Secret
 from devlib.errors import ConfigurationError
 from devlib.language import Language, choose_language, message
 
 __all__ = [
+    "KEY_VARIABLE",
+    "DashboardSettings",
     "ExportPolicy",
     "KamailioSettings",
+    "KernelPass",
     "NetworkSettings",
     "QueryLimits",
     "Secret",
     "Settings",
     "SimulatorSettings",
     "account_name",
+    "kernel_environment",
     "load_settings",
+    "own_environment",
+    "take_kernel_pass",
 ]
 
 
@@ -81,6 +95,7 @@ class Settings(Section):
     device_types: Path | None = Field(None, description="File of the administrator's device types.")
     export: ExportPolicy = Field(default_factory=ExportPolicy)
     query: QueryLimits = Field(default_factory=QueryLimits)
+    dashboards: DashboardSettings = Field(default_factory=DashboardSettings)
     networks: tuple[NetworkSettings, ...] = Field(
         default_factory=lambda: (SimulatorSettings(),),
         description="Asked in this order: the first that serves a line's customer answers for it.",

@@ -74,12 +74,9 @@ def _own_home(language: Language, default: str = "demo-home") -> Path:
 
 
 def _open_dashboard(home: Path, language: Language) -> None:
-    """Serve the dashboard on loopback until Ctrl+C; Voila opens the browser itself."""
-    notebook = Path("dashboards/overview.ipynb")
-    if not notebook.exists():
-        return
+    """Serve the dashboards on loopback until Ctrl+C; the server opens the browser itself."""
     environment = os.environ | {"DEVLIB_HOME": str(home), "DEVLIB_LANGUAGE": language}
-    command = [sys.executable, "-m", "voila", str(notebook), "--Voila.ip=127.0.0.1"]
+    command = [sys.executable, "-P", "-m", "devlib.ui.server", "--language", language]
     try:
         subprocess.run(command, env=environment, check=False)  # noqa: S603 - our own command
     except KeyboardInterrupt:

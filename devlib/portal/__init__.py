@@ -3,7 +3,7 @@
 from devlib.portal.acts import ROLE_ACTS, Act
 from devlib.portal.analysing import Analysing
 from devlib.portal.changing import Changing
-from devlib.portal.connecting import Portal, connect
+from devlib.portal.connecting import Portal, connect, sign_in
 from devlib.portal.desk import Desk, Place
 from devlib.portal.examining import Examining
 from devlib.portal.following import Following
@@ -11,21 +11,26 @@ from devlib.portal.looking import Looking
 from devlib.portal.organising import Organising
 from devlib.portal.reporting import Reporting
 from devlib.portal.services import Services, open_services
+from devlib.portal.viewing import VIEW_COLUMNS, LineView, Viewing
 
 __all__ = [
     "ROLE_ACTS",
+    "VIEW_COLUMNS",
     "Act",
     "Analysing",
     "Changing",
     "Desk",
     "Examining",
     "Following",
+    "LineView",
     "Looking",
     "Organising",
     "Place",
     "Portal",
     "Reporting",
     "Services",
+    "Viewing",
     "connect",
     "open_services",
+    "sign_in",
 ]

@@ -15,9 +15,10 @@ from devlib.portal.organising import Organising
 from devlib.portal.restarting import RestartDesk
 from devlib.portal.services import Services, open_services
 from devlib.portal.signing_in import SignIn
+from devlib.portal.viewing import Viewing
 
 
-class Portal(Analysing, Examining, Changing, Following, RestartDesk, Keeping, Organising):
+class Portal(Viewing, Analysing, Examining, Changing, Following, RestartDesk, Keeping, Organising):
     """Everything that one identity may do, each act authorised and audited.
 
     Use it as a context manager, or close it.
@@ -70,10 +71,22 @@ def connect(
     chosen = settings or load_settings()
     services = open_services(chosen, clock or SystemClock())
     try:
-        if identity is not None:
-            return Portal(identity, services)
-        signed_in = SignIn(services, principal)
-        return Portal(signed_in.read(), services, signed_in)
+        return sign_in(services, principal) if identity is None else Portal(identity, services)
     except BaseException:
         services.close()
         raise
+
+
+def sign_in(services: Services, principal: str | None = None, session: str = "") -> Portal:
+    """Return a portal for a stored identity on services that are open already.
+
+    Args:
+        services: shared by all who sign in here; closing one portal closes them for all.
+        principal: name of the identity; `None` for the account's own.
+        session: the login session, by which exports are spaced; by default the principal.
+
+    Raises:
+        NotAllowed: there is no such identity, or the account may not act as it.
+    """
+    signed_in = SignIn(services, principal, session)
+    return Portal(signed_in.read(), services, signed_in)

@@ -18,10 +18,12 @@ class SignIn:
     Args:
         services: hold the store and the settings.
         principal: the identity to act as; `None` for the account's own.
+        session: the login session that the identity is given.
     """
 
-    def __init__(self, services: Services, principal: str | None = None) -> None:
+    def __init__(self, services: Services, principal: str | None = None, session: str = "") -> None:
         self._services = services
+        self._session = session
         self._account = services.settings.account
         self._other = None if principal == self._account else principal
         self._was_stored = False
@@ -32,11 +34,15 @@ class SignIn:
         return "" if self._other is None else self._account
 
     def read(self) -> Identity:
-        """Return the identity as the store has it now.
+        """Return the identity as the store has it now, in this login session.
 
         Raises:
             NotAllowed: it is not stored, or no longer; or the account may not act in its name.
         """
+        found = self._read()
+        return replace(found, session=self._session) if self._session else found
+
+    def _read(self) -> Identity:
         with self._services.inventory.read() as reader:
             own = self._own(reader)
             if self._other is None:

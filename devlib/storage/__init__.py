@@ -10,6 +10,7 @@ from devlib.storage.inventory import Inventory, open_inventory
 from devlib.storage.lake import Lake, arrow_schema, naive, utc
 from devlib.storage.line_rows import LineFilter, LineRows, choose_lines
 from devlib.storage.manifest import Collected, Snapshot, current
+from devlib.storage.pages import Kind, Order, Pages, empty_pages, frame_pages, table_kinds
 from devlib.storage.periods import PeriodRows, Span, period_dataset, state_periods
 from devlib.storage.process_name import ended, own_name
 from devlib.storage.publishing import write_whole
@@ -33,13 +34,16 @@ __all__ = [
     "DeviceOrder",
     "DeviceRow",
     "Inventory",
+    "Kind",
     "Lake",
     "LineFilter",
     "LineRow",
     "LineRows",
     "NewLine",
     "Newest",
+    "Order",
     "Page",
+    "Pages",
     "PeriodRows",
     "Place",
     "Reader",
@@ -55,7 +59,9 @@ __all__ = [
     "choose_lines",
     "csv_expression",
     "current",
+    "empty_pages",
     "ended",
+    "frame_pages",
     "in_batches",
     "naive",
     "newest_observations",
@@ -66,6 +72,7 @@ __all__ = [
     "period_dataset",
     "run_query",
     "state_periods",
+    "table_kinds",
     "to_frame",
     "utc",
     "write_csv",

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from devlib.config import QueryLimits
 from devlib.model import LineState, Scope
-from devlib.storage.lake import Lake
+from devlib.storage.lake import Lake, naive
 from devlib.storage.manifest import Snapshot, literal, one_of, scope_conditions
 from devlib.storage.query import Source, newest_observations, run
 
@@ -28,12 +29,16 @@ class LineFilter:
         device_types: names of types to keep; empty for all.
         search: text that any name, number, address or user agent must contain, in either case.
         condition: an SQL condition over the columns of `line_states`.
+        firmware: firmware versions to keep, as phones say them; empty for all.
+        seen_before: keep lines whose last known REGISTER was before this moment (UTC), or never.
     """
 
     states: tuple[LineState, ...] = ()
     device_types: tuple[str, ...] = ()
     search: str = ""
     condition: str = ""
+    firmware: tuple[str, ...] = ()
+    seen_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,11 @@ def _of_filter(line_filter: LineFilter) -> list[str]:
         conditions.append(one_of("state", [state.value for state in line_filter.states]))
     if line_filter.device_types:
         conditions.append(one_of("device_type", line_filter.device_types))
+    if line_filter.firmware:
+        conditions.append(one_of("firmware", line_filter.firmware))
+    if line_filter.seen_before is not None:
+        moment = f"TIMESTAMP '{naive(line_filter.seen_before)}'"
+        conditions.append(f"(last_registered_at IS NULL OR last_registered_at < {moment})")
     if text := line_filter.search.strip():
         found = [f"contains(lower({name}), {literal(text.lower())})" for name in _SEARCHED]
         digits = text.translate(str.maketrans("", "", ":-."))

@@ -191,6 +191,11 @@ def _prepare(
         if source.name in mentioned or "show" in mentioned or "information_schema" in mentioned:
             files += _show(connection, source)
     connection.execute(f"SET max_execution_time = {int(limits.seconds * 1000)}")
+    shut(connection)
+
+
+def shut(connection: duckdb.DuckDBPyConnection) -> None:
+    """Shut every door of a connection to files, networks and its own settings."""
     for setting in _SHUT:
         connection.execute(setting)
 

@@ -1,0 +1,112 @@
+"""Views of line states for people who scroll, filter and look again: authorised once more at each look."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from devlib.model import OBSERVATIONS, LineState, Scope
+from devlib.portal.acts import Act
+from devlib.portal.desk import outside
+from devlib.portal.looking import Looking
+from devlib.storage import LineFilter, Pages, choose_lines, table_kinds
+
+VIEW_COLUMNS = (
+    "state", "customer", "site", "device_name", "mac", "device_type", "port", "line_port", "user_id",
+    "first_name", "last_name", "phone_number", "extension", "last_registered_at", "expires_at", "firmware",
+    "user_agent", "public_address", "state_before", "state_known_at", "observed_at", "reason", "line_key",
+)  # fmt: skip
+
+_FACETS = ("device_type", "firmware")
+_MOST_VALUES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class LineView:
+    """The lines that pass a filter, as they were at one moment of the lake.
+
+    Args:
+        pages: their rows, with the columns `VIEW_COLUMNS`, and more behind each.
+        counts: lines by state.
+        oldest: time of the oldest row, UTC; `None` for no row.
+        version: changes when the lake has something newer.
+    """
+
+    pages: Pages
+    counts: dict[LineState, int]
+    oldest: datetime | None
+    version: tuple[int, ...]
+
+
+class Viewing(Looking):
+    """What dashboards look through."""
+
+    def view_lines(
+        self, customer: str | None = None, site: str | None = None, line_filter: LineFilter | None = None
+    ) -> LineView:
+        """Return the newest state of each line that passes a filter, to be read page by page.
+
+        Args:
+            customer: only this one's lines.
+            site: only this site's.
+            line_filter: states, types, firmware, text, time.
+        """
+        with self._gate.act(Act.SEE, f"line view {customer or '*'} / {site or '*'}"):
+            scope = self._scope(customer, site)
+            chosen = line_filter or LineFilter()
+            lake, limits = self._services.lake, self._services.settings.query
+            snapshots = lake.current(scope)
+            rows = choose_lines(lake, snapshots, scope, chosen, limits)
+            whole = choose_lines(lake, snapshots, scope, LineFilter(), limits)
+            sql = f"SELECT state, count(*), min(observed_at) FROM {rows.sql} GROUP BY state"  # noqa: S608 - own texts
+            with lake.connection(rows.inputs) as cursor:
+                counted = cursor.execute(sql).fetchall()
+            pages = Pages(
+                table_kinds(OBSERVATIONS, VIEW_COLUMNS),
+                rows.sql,
+                "line_key",
+                self._opened(scope, rows.inputs),
+                wide=whole.sql,
+            )
+            found = {state: number for state, number, _ in counted}
+            return LineView(
+                pages,
+                {state: found.get(state.value, 0) for state in LineState},
+                min((at for _, _, at in counted), default=None),
+                tuple(each.id for each in snapshots),
+            )
+
+    def lake_version(self, customer: str | None = None, site: str | None = None) -> tuple[int, ...]:
+        """Return the numbers of the snapshots that hold the newest rows; cheap, and not audited."""
+        self._gate.authorise(Act.SEE)
+        return tuple(each.id for each in self._services.lake.current(self._scope(customer, site)))
+
+    def line_choices(self, customer: str | None = None) -> dict[str, list[str]]:
+        """Return what one can filter by: customers, sites, device types, firmware of the newest states."""
+        with self._gate.act(Act.SEE, f"choices {customer or '*'}"):
+            scope = self._scope(customer, None)
+            with self._services.inventory.read() as reader:
+                customers = [each.name for each in reader.customers(self.identity.scope)]
+                sites = [each.name for each in reader.sites(scope)]
+            lake, limits = self._services.lake, self._services.settings.query
+            rows = choose_lines(lake, lake.current(scope), scope, LineFilter(), limits)
+            found = {"customers": list(dict.fromkeys(customers)), "sites": list(dict.fromkeys(sites))}
+            with lake.connection(rows.inputs) as cursor:
+                for name in _FACETS:
+                    sql = (
+                        f"SELECT {name} FROM {rows.sql} WHERE {name} <> '' GROUP BY {name} "  # noqa: S608 - own texts
+                        f"ORDER BY count(*) DESC, {name} LIMIT {_MOST_VALUES}"
+                    )
+                    found[name] = sorted(row[0] for row in cursor.execute(sql).fetchall())
+            return found
+
+    def _opened(self, scope: Scope, inputs: Any) -> Callable[[], AbstractContextManager[Any]]:  # noqa: ANN401
+        def opened() -> AbstractContextManager[Any]:
+            # The scope may have shrunk since the view was made: then its rows are not shown any more.
+            self._gate.authorise(Act.SEE)
+            if not scope.lies_within(self.identity.scope):
+                raise outside()
+            return self._services.lake.connection(inputs)
+
+        return opened

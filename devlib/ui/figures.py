@@ -1,0 +1,146 @@
+"""Key figures of line states: the same for the server's first numbers and for the widget that follows them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from html import escape
+
+import pandas as pd
+
+from devlib.language import Language, Message, message
+from devlib.ui.words import STATES, state_word
+
+STALE_AFTER = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One key figure.
+
+    Args:
+        value: as it is shown.
+        label: below it.
+        state: the line state it counts; empty for none.
+    """
+
+    value: str
+    label: str
+    state: str = ""
+
+
+def number_text(value: int, language: Language) -> str:
+    """Return a whole number with its thousands apart, as people of the language write it."""
+    return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}" if language == "fr" else ",")
+
+
+def share_text(part: int, whole: int, language: Language) -> str:
+    """Return a share in per cent; a share that is not everything never shows as 100."""
+    share = 100 * part / whole if whole else 0.0
+    shown = 99.9 if part < whole and share > 99.9 else share  # noqa: PLR2004 - the text's own digits
+    text = f"{shown:.1f}"
+    return f"{text.replace('.', ',')}\N{NO-BREAK SPACE}%" if language == "fr" else f"{text}%"
+
+
+def counts_of(frame: pd.DataFrame) -> dict[str, int]:
+    """Return lines by state, from what `Portal.summary` gives."""
+    return {state: int(frame[state].sum()) for state in STATES}
+
+
+def tiles_of(counts: Mapping[str, int], language: Language) -> list[Tile]:
+    """Return the share of lines registered, and the lines in each state.
+
+    Args:
+        counts: lines by state.
+        language: of labels and numbers.
+    """
+    lines = sum(counts.values())
+    share = message("of {count} lines registered", count=number_text(lines, language))
+    first = Tile(share_text(counts["registered"], lines, language), share.in_language(language))
+    return [first, *(_tile(state, counts[state], language) for state in STATES)]
+
+
+def _tile(state: str, count: int, language: Language) -> Tile:
+    return Tile(number_text(count, language), state_word(state).in_language(language), state)
+
+
+def tiles_html(tiles: list[Tile]) -> str:
+    """Return tiles as HTML, in the same shape as the widget draws them."""
+    items = "".join(
+        f'<li class="dl-tile"{_state(each)}><b>{escape(each.value)}</b><span>{escape(each.label)}</span></li>'
+        for each in tiles
+    )
+    return f'<ul class="dl-tiles">{items}</ul>'
+
+
+def _state(tile: Tile) -> str:
+    return f' data-state="{tile.state}"' if tile.state else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """How old the data are.
+
+    Args:
+        text: in words.
+        stale: whether they are too old to be trusted as "now".
+        at: moment of the oldest newest row, ISO 8601 in UTC; empty where there is nothing yet.
+    """
+
+    text: str
+    stale: bool
+    at: str
+
+
+def age_of(observed_at: datetime | None, now: datetime, language: Language) -> Age:
+    """Return the age of data in words.
+
+    Args:
+        observed_at: when the oldest of them were asked, UTC; `None` for no data.
+        now: the moment, UTC.
+        language: of the words.
+    """
+    if observed_at is None:
+        text = message("No snapshot yet. Collect one: devlib collect --every 5m")
+        return Age(text.in_language(language), stale=True, at="")
+    observed = observed_at if observed_at.tzinfo else observed_at.replace(tzinfo=UTC)
+    minutes = max(int((now - observed).total_seconds() // 60), 0)
+    stale = minutes * 60 > STALE_AFTER
+    values = {"at": f"{observed:%Y-%m-%d %H:%M}", "age": _distance(minutes)}
+    fresh = message("Data of {at} UTC, {age} old.", **values)
+    old = message(
+        "Data of {at} UTC, {age} old: nobody collects. Start it: devlib collect --every 5m", **values
+    )
+    return Age((old if stale else fresh).in_language(language), stale, f"{observed:%Y-%m-%dT%H:%M:%SZ}")
+
+
+def _distance(minutes: int) -> Message:
+    if minutes < 120:  # noqa: PLR2004 - two hours
+        return message("{count} min", count=minutes)
+    hours = minutes // 60
+    if hours < 48:  # noqa: PLR2004 - two days
+        return message("{count} h", count=hours)
+    return message("{count} d", count=hours // 24)
+
+
+def oldest(frame: pd.DataFrame) -> datetime | None:
+    """Return the time of the oldest data in what `Portal.summary` gives, `None` for no data."""
+    if frame.empty:
+        return None
+    moment: datetime = frame["observed_at"].min().to_pydatetime()
+    return moment
+
+
+def warnings_of(counts: Mapping[str, int], language: Language, *, simulated: bool) -> list[str]:
+    """Return what a reader of the numbers must know: lines that nobody could ask, and a simulated network."""
+    found: list[Message] = []
+    if counts["unknown"]:
+        found.append(
+            message(
+                "{count} lines could not be asked: their network does not answer. This says nothing about the "
+                "phones. Check it: devlib doctor",
+                count=number_text(counts["unknown"], language),
+            )
+        )
+    if simulated:
+        found.append(message("These states come from the simulator, not from phones."))
+    return [each.in_language(language) for each in found]

@@ -1,0 +1,1 @@
+"""The pages of the dashboards: each puts widgets together for one visit; no rules."""

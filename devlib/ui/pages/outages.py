@@ -1,0 +1,150 @@
+"""Outages and quality: when many lines of a site fell together, which lines flap, which are aged for long."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import ipywidgets
+import pandas as pd
+
+from devlib.language import message
+from devlib.model import AGED_LINES, FLAPPING_LINES, OUTAGES, Table
+from devlib.storage import empty_pages, frame_pages
+from devlib.ui.chart import Chart
+from devlib.ui.figures import age_of, counts_of, oldest, warnings_of
+from devlib.ui.filters import Filters
+from devlib.ui.grid import Grid
+from devlib.ui.link import LineQuery
+from devlib.ui.page import Row, Visit
+from devlib.ui.plots import heat_map_figure
+from devlib.ui.tiles import Tiles
+
+_OUTAGES = (
+    "began_at",
+    "ended_at",
+    "site",
+    "customer",
+    "lines",
+    "site_lines",
+    "share",
+    "recovered",
+    "fell_until",
+)
+_FLAPPING = (
+    "changes",
+    "falls",
+    "state",
+    "site",
+    "customer",
+    "line_port",
+    "mac",
+    "device_type",
+    "changed_at",
+    "share",
+)
+_AGED = (
+    "aged_at",
+    "state",
+    "registered_at",
+    "site",
+    "customer",
+    "line_port",
+    "mac",
+    "device_type",
+    "evidence",
+)
+_WINDOW = timedelta(days=7)
+_MOST_SITES = 25
+
+
+class OutagesPage:
+    """The page of one visit.
+
+    Args:
+        visit: who looks, and at what.
+    """
+
+    def __init__(self, visit: Visit) -> None:
+        self._visit = visit
+        language = visit.language
+        self._query = LineQuery.from_link(visit.link)
+        self.filters = Filters(self._query, language, ("customer", "site"), self._filtered)
+        self.tiles = Tiles(language)
+        words = visit.words
+        self.outages = self._grid(
+            OUTAGES, _OUTAGES, words(message("Many lines of a site fell together (7 days)"))
+        )
+        self.flapping = self._grid(FLAPPING_LINES, _FLAPPING, words(message("Lines that flap (7 days)")))
+        self.aged = self._grid(AGED_LINES, _AGED, words(message("Lines that became aged (7 days)")))
+        title = words(message("Share not registered, by site and hour (7 days)"))
+        self.hours = Chart({"data": [], "layout": {}}, language, label=title, height=420)
+        self._offer()
+        self._look(keeps_place=False)
+        visit.every_tick(self._refresh)
+
+    def widgets(self) -> Sequence[ipywidgets.Widget]:
+        """Return the page from top to bottom."""
+        beside = Row([self.flapping, self.aged])
+        beside.add_class("dl-beside")
+        return [self.filters, self.tiles, self.outages, self.hours, beside]
+
+    def _grid(self, table: Table, columns: Sequence[str], label: str) -> Grid:
+        return Grid(
+            empty_pages(table), self._visit.language, label=label, columns=columns, height=300, table=table,
+            searchable=False, empty=message("Nothing of the kind in these days."),
+        )  # fmt: skip
+
+    def _offer(self) -> None:
+        portal = self._visit.portal
+        customers = list(dict.fromkeys(each.name for each in portal.customers()))
+        sites = portal.sites(self._query.customer)["site"].drop_duplicates().tolist()
+        self.filters.offer({"customer": customers, "site": sites})
+
+    def _filtered(self, query: LineQuery) -> None:
+        moved = query.customer != self._query.customer
+        self._query = query
+        self._look(keeps_place=False)
+        self._visit.set_link(query.to_link())
+        if moved:
+            self._offer()
+
+    def _look(self, *, keeps_place: bool) -> None:
+        portal, query = self._visit.portal, self._query
+        now = portal.services.clock.now()
+        since, place = now - _WINDOW, {"customer": query.customer, "site": query.site}
+        self._version = portal.lake_version(query.customer, query.site)
+        self._age(now)
+
+        def fills(grid: Grid) -> Callable[[pd.DataFrame], None]:
+            return lambda found: grid.show(frame_pages(found), keeps_place=keeps_place)
+
+        later = self._visit.later
+        later(lambda: portal.outages(since, now, **place), fills(self.outages), self.outages)
+        later(lambda: portal.flapping_lines(since, now, **place), fills(self.flapping), self.flapping)
+        later(lambda: portal.aged_lines(since, now, **place), fills(self.aged), self.aged)
+        later(lambda: worst_hours(portal.heat_map(since, now, **place)), self.hours.show, self.hours)
+
+    def _age(self, now: datetime) -> None:
+        portal, language = self._visit.portal, self._visit.language
+        found = portal.summary(self._query.customer, self._query.site)
+        simulated = any(each.kind == "simulator" for each in portal.services.settings.networks)
+        warnings = warnings_of(counts_of(found), language, simulated=simulated)
+        self.tiles.show([], age_of(oldest(found), now, language), warnings)
+
+    def _refresh(self) -> None:
+        portal = self._visit.portal
+        if portal.lake_version(self._query.customer, self._query.site) != self._version:
+            self._look(keeps_place=True)
+        else:
+            self._age(portal.services.clock.now())
+
+
+def worst_hours(found: pd.DataFrame) -> dict[str, object]:
+    """Return the map of the sites that were worst, from the shares of all sites."""
+    down = found.assign(down=1 - found["share"].astype("Float64"), place=found["site"].astype(str))
+    worst = down.groupby("place")["down"].mean().sort_values(ascending=False).index[:_MOST_SITES]
+    return heat_map_figure(down[down["place"].isin(worst)], x="bucket", y="place", value="down")
+
+
+def build(visit: Visit) -> Sequence[ipywidgets.Widget]:
+    """Return the page's widgets."""
+    return OutagesPage(visit).widgets()

@@ -1,0 +1,32 @@
+export default {
+  render({ model, el: root }) {
+    place(root, model, "dl-tiles-box");
+    const age = el("p", { class: "dl-age" });
+    const list = el("ul", { class: "dl-tiles" });
+    const notes = el("div");
+    root.append(age, list, notes);
+    const draw = () => {
+      const tiles = model.get("tiles");
+      while (list.children.length > tiles.length) list.lastChild.remove();
+      tiles.forEach((tile, place) => {
+        const item = list.children[place] ?? list.appendChild(el("li", { class: "dl-tile" }, el("b"), el("span")));
+        if (tile.state) item.dataset.state = tile.state;
+        if (item.firstChild.textContent !== tile.value) item.firstChild.textContent = tile.value;
+        if (item.lastChild.textContent !== tile.label) item.lastChild.textContent = tile.label;
+      });
+      const { text = "", stale = false } = model.get("age");
+      if (age.textContent !== text) age.textContent = text;
+      age.className = stale ? "dl-warning" : "dl-age";
+      const said = JSON.stringify(model.get("warnings"));
+      if (notes.dataset.said !== said) {
+        notes.dataset.said = said;
+        notes.replaceChildren(...model.get("warnings").map((text) => el("p", { class: "dl-warning" }, text)));
+      }
+      root.dataset.ready = "1";
+    };
+    const names = ["change:tiles", "change:age", "change:warnings"];
+    names.forEach((name) => model.on(name, draw));
+    draw();
+    return () => names.forEach((name) => model.off(name, draw));
+  },
+};
