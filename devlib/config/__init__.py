@@ -9,6 +9,7 @@ import pwd
 import re
 import tomllib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from platformdirs import user_data_path
@@ -93,6 +94,9 @@ class Settings(Section):
         None, ge=1, description="Days (UTC) for which snapshots are kept; none: for ever."
     )
     device_types: Path | None = Field(None, description="File of the administrator's device types.")
+    practice_moment: datetime | None = Field(
+        None, description="Moment at which time stands still, for practice on a simulator; never for phones."
+    )
     export: ExportPolicy = Field(default_factory=ExportPolicy)
     query: QueryLimits = Field(default_factory=QueryLimits)
     dashboards: DashboardSettings = Field(default_factory=DashboardSettings)
@@ -107,6 +111,19 @@ class Settings(Section):
         if re.match(r"[A-Za-z][A-Za-z0-9+.\-]*://", lake):
             raise ValueError("the lake must be a folder of this machine; object storage is not supported")
         return lake
+
+    @field_validator("practice_moment")
+    @classmethod
+    def _practice_is_utc(cls, moment: datetime | None) -> datetime | None:
+        if moment is None:
+            return None
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+    @model_validator(mode="after")
+    def _practice_needs_simulators(self) -> "Settings":
+        if self.practice_moment is not None and any(each.kind != "simulator" for each in self.networks):
+            raise ValueError("practice_moment stops the clock: only where every network is a simulator")
+        return self
 
     @model_validator(mode="after")
     def _names_are_distinct(self) -> "Settings":

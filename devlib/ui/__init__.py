@@ -15,6 +15,8 @@ For notebooks (JupyterLab 4, notebook 7; offline; English and French):
     parameters["days"]                           # what is written in the field now
     ui.download(frame, "aged.csv")               # also a Path, bytes, text, or a function that gives one
     ui.overview(portal=portal)                   # lines by state, sites in trouble first
+    ui.check_registered(portal.status(mac))      # passes with a sentence, or raises CheckFailed
+    ui.refused(portal.status, "00:00")           # shows an error that is met on purpose
 
 Each of these has a text and an HTML form that is the same for the same data: nbval compares it, and a
 code-hosting site shows it (tables: the first ten rows; charts: a drawing in SVG). With papermill or nbval a
@@ -26,6 +28,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from devlib.ui.chart import Chart
+    from devlib.ui.checks import (
+        Passed,
+        Refused,
+        check_devices,
+        check_gone,
+        check_health,
+        check_import,
+        check_registered,
+        check_report,
+        check_restart,
+        check_some,
+        refused,
+    )
     from devlib.ui.dashboards import dashboard
     from devlib.ui.downloads import Download
     from devlib.ui.forms import Form, choice
@@ -45,17 +60,28 @@ if TYPE_CHECKING:
 _MODULES = {
     "Chart": "chart",
     "Download": "downloads",
-    "dashboard": "dashboards",
     "Form": "forms",
     "Grid": "grid",
     "Overview": "summary",
+    "Passed": "checks",
+    "Refused": "checks",
+    "check_devices": "checks",
+    "check_gone": "checks",
+    "check_health": "checks",
+    "check_import": "checks",
+    "check_registered": "checks",
+    "check_report": "checks",
+    "check_restart": "checks",
+    "check_some": "checks",
     "choice": "forms",
+    "dashboard": "dashboards",
     "download": "notebook",
     "figure": "notebook",
     "form": "notebook",
     "heat_map": "notebook",
     "line_timeline": "notebook",
     "overview": "summary",
+    "refused": "checks",
     "start": "notebook",
     "sunburst": "notebook",
     "table": "notebook",
@@ -67,6 +93,16 @@ __all__ = [
     "Form",
     "Grid",
     "Overview",
+    "Passed",
+    "Refused",
+    "check_devices",
+    "check_gone",
+    "check_health",
+    "check_import",
+    "check_registered",
+    "check_report",
+    "check_restart",
+    "check_some",
     "choice",
     "dashboard",
     "download",
@@ -75,6 +111,7 @@ __all__ = [
     "heat_map",
     "line_timeline",
     "overview",
+    "refused",
     "start",
     "sunburst",
     "table",
