@@ -1,7 +1,7 @@
 """The limits of the line-state report, met on purpose: real rules and real errors, in nobody's way.
 
 Each function gives a portal of the same identity on the same inventory and lake, whose export queue is its own
-and lies in memory, with a clock of its own: what is tried there blocks no export of anybody else.
+and lies in memory: what is tried there blocks no export of anybody else.
 """
 
 from dataclasses import replace
@@ -9,7 +9,9 @@ from dataclasses import replace
 from devlib.clock import FakeClock
 from devlib.collect import Networks, Served
 from devlib.config import SimulatorSettings
+from devlib.errors import NotAllowed
 from devlib.export import ExportKey, ExportRequest, MemoryCoordinator, MemoryStore
+from devlib.language import message
 from devlib.network import Simulator
 from devlib.portal import Portal, Services
 
@@ -34,12 +36,20 @@ def portal_with_slow_queue(portal: Portal) -> Portal:
 
 
 def portal_with_silent_network(portal: Portal) -> Portal:
-    """Return a portal whose networks do not answer: an export fails (500).
+    """Return a portal whose networks do not answer: an export fails (500), and its lines are unknown then.
 
     Args:
-        portal: whose identity, inventory and lake.
+        portal: of a home for practice; elsewhere, lines would be called unknown that are not.
+
+    Raises:
+        NotAllowed: it is of another home.
     """
-    apart = _apart(portal)
+    if portal.services.settings.practice_moment is None:
+        raise NotAllowed(
+            message("This is done in a home for practice only: it writes a snapshot of unknown lines."),
+            remedy=message("Make one with `devlib demo --practice`, and set DEVLIB_HOME to it."),
+        )
+    apart = replace(_apart(portal), clock=portal.services.clock)
     network = Simulator(SimulatorSettings(name="silent", registrars=1), apart.clock)
     network.registrar_down()
     networks = Networks([Served("silent", frozenset(), lambda: network)])

@@ -10,7 +10,7 @@ import pandas as pd
 from devlib.collect import DeviceStatus
 from devlib.errors import CheckFailed, DevlibError, UsageError
 from devlib.export import ReportFile
-from devlib.fleet import ImportReport, RestartReport
+from devlib.fleet import ImportReport, Restart, RestartPlan, RestartReport, RestartResult, result_words
 from devlib.language import Message, message
 from devlib.model import LineState, Mac
 from devlib.portal import Portal
@@ -71,6 +71,65 @@ def refused(act: Callable[..., object], *arguments: object, **named: object) -> 
     except DevlibError as error:
         return Refused(error)
     raise CheckFailed(message("This was done, though it should have been refused."))
+
+
+class Told:
+    """Sentences about what was done, one to a line.
+
+    Args:
+        sentences: in order.
+    """
+
+    def __init__(self, sentences: Iterable[Message]) -> None:
+        self._sentences = tuple(sentences)
+
+    def __repr__(self) -> str:
+        return "\n".join(each.in_language(language_now()) for each in self._sentences)
+
+    def _repr_html_(self) -> str:
+        return "<br>".join(map(escape, repr(self).split("\n")))
+
+
+def tell(done: ImportReport | DeviceStatus | Restart) -> Told:
+    """Show what came of an act, in sentences.
+
+    Args:
+        done: what the portal gave back.
+    """
+    if isinstance(done, ImportReport):
+        return Told(done.sentences())
+    if isinstance(done, Restart):
+        return Told([_restart_words(done)])
+    return Told(
+        message(
+            "{line_port}: {state} ({evidence}). {reason}",
+            line_port=each.line.line_port,
+            state=STATE_WORDS[each.state],
+            evidence=each.evidence.value,
+            reason=each.reason or "",
+        )
+        for each in done.lines
+    )
+
+
+def _restart_words(done: Restart) -> Message:
+    return message(
+        "{mac}: {result}. {reason}",
+        mac=done.device.mac,
+        result=result_words(done.result),
+        reason=done.reason or "",
+    )
+
+
+def restart(portal: Portal, plan: RestartPlan, *, dry_run: bool) -> RestartReport | RestartPlan:
+    """Do a restart, or leave it at its plan.
+
+    Args:
+        portal: who restarts.
+        plan: of `portal.plan_restart`.
+        dry_run: send nothing.
+    """
+    return plan if dry_run else portal.restart(plan)
 
 
 def check_registered(status: DeviceStatus) -> Passed:
@@ -186,17 +245,27 @@ def check_report(report: ReportFile, portal: Portal, customer: str, site: str | 
     return Passed(message("report and snapshot agree on {rows} lines.", rows=report.rows))
 
 
-def check_restart(report: RestartReport) -> Passed:
-    """Check that a restart run is done, and that every device that was sent a NOTIFY came back.
+def check_restart(report: RestartReport | RestartPlan | Restart) -> Passed:
+    """Check that a restart is done, and that every device that was sent a NOTIFY came back.
 
     Args:
-        report: of `portal.restart`.
+        report: of `portal.restart` or `portal.reboot`; a plan passes where it has a device to restart.
 
     Raises:
-        CheckFailed: it stopped, or a device did not come back.
+        CheckFailed: it stopped, a device did not come back, or there is none to restart.
     """
-    failed = [step.mac for step in report.steps if not step.outcome]
-    if report.failed or failed:
+    if isinstance(report, Restart):
+        if report.result is not RestartResult.CONFIRMED:
+            raise CheckFailed(_restart_words(report), remedy=message("Look at the device itself."))
+        return Passed(message("{confirmed} devices came back, none failed.", confirmed=1))
+    if isinstance(report, RestartPlan):
+        if not report.to_send:
+            raise CheckFailed(
+                message("No device of this plan can be restarted."),
+                remedy=message("A device that is not registered hears no NOTIFY: switch its power off and on."),
+            )
+        return Passed(message("this was a dry run; {count} devices would be restarted.", count=len(report.to_send)))
+    if report.failed or report.left:
         raise CheckFailed(
             message("{failed} devices failed, {left} are left.", failed=report.failed, left=report.left),
             where=str(report.run.id),
@@ -224,11 +293,20 @@ def check_some(rows: pd.DataFrame, what: str) -> Passed:
     return Passed(message("{count} rows: {what}.", count=len(rows), what=what))
 
 
-def check_health(portal: Portal, *, least: float = 0.9, oldest_minutes: float = 60.0) -> Passed:
+def check_health(
+    portal: Portal,
+    customer: str | None = None,
+    site: str | None = None,
+    *,
+    least: float = 0.9,
+    oldest_minutes: float = 60.0,
+) -> Passed:
     """Check that the fleet is well: fresh states, networks that answer, enough lines registered at each site.
 
     Args:
         portal: who looks.
+        customer: only this one's sites; empty or `None` for all.
+        site: only this one.
         least: share of the lines of each site, 0 to 1, that must be registered.
         oldest_minutes: age that the states may have.
 
@@ -238,7 +316,7 @@ def check_health(portal: Portal, *, least: float = 0.9, oldest_minutes: float = 
     """
     if not 0 <= least <= 1:
         raise UsageError(message("{least} is no share from 0 to 1.", least=least))
-    counts = portal.summary()
+    counts = portal.summary(customer or None, site or None)
     if counts.empty:
         raise CheckFailed(
             message("No snapshot yet. Collect one with `devlib collect`."),
