@@ -19,6 +19,7 @@ from devlib.cli import (
     organising,
     reporting,
     restarting,
+    running,
 )
 from devlib.cli.command import DONE, FAILED, Call, build_parser
 from devlib.cli.output import Output
@@ -36,6 +37,7 @@ COMMANDS = (
     *analysing.COMMANDS,
     *changing.COMMANDS,
     *restarting.COMMANDS,
+    *running.COMMANDS,
     *organising.COMMANDS,
     *lab.COMMANDS,
 )

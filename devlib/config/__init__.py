@@ -1,7 +1,7 @@
 """Settings: `devlib.toml` in the home folder, and a few environment variables over it.
 
 `DEVLIB_HOME` (default: the user's data folder) holds everything of the embedded default.
-`DEVLIB_DATABASE`, `DEVLIB_LAKE` and `DEVLIB_LANGUAGE` win over the file.
+`DEVLIB_DATABASE`, `DEVLIB_LAKE` and `DEVLIB_LANGUAGE` win over the file. `DEVLIB_PRINCIPAL` names the identity to act as.
 """
 
 import os
@@ -87,6 +87,7 @@ class Settings(Section):
     lake: str = ""
     language: Language = "en"
     account: str = Field("local", description="Account of the operating system; never read from the file.")
+    principal: str = Field("", description="Identity to act as; never read from the file.")
     aged_retention: Seconds = Field(
         86_400.0, description="Seconds after its last expiry for which a line is `aged`."
     )
@@ -169,6 +170,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
             values[name] = given
     values["home"] = home
     values["account"] = account_name()
+    values["principal"] = variables.get("DEVLIB_PRINCIPAL", "")
     if isinstance(values.get("language", ""), str):  # Anything else is for the model to refuse.
         values["language"] = _language(variables, values.get("language"))
     try:

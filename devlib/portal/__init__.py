@@ -10,6 +10,8 @@ from devlib.portal.following import Following
 from devlib.portal.looking import Looking
 from devlib.portal.organising import Organising
 from devlib.portal.reporting import Reporting
+from devlib.portal.runbook_file import Runbook
+from devlib.portal.running import RunbookRun, Running
 from devlib.portal.services import Services, open_services
 from devlib.portal.viewing import VIEW_COLUMNS, LineView, Viewing
 
@@ -28,6 +30,9 @@ __all__ = [
     "Place",
     "Portal",
     "Reporting",
+    "Runbook",
+    "RunbookRun",
+    "Running",
     "Services",
     "Viewing",
     "connect",

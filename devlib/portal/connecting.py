@@ -13,12 +13,13 @@ from devlib.portal.following import Following
 from devlib.portal.keeping import Keeping
 from devlib.portal.organising import Organising
 from devlib.portal.restarting import RestartDesk
+from devlib.portal.running import Running
 from devlib.portal.services import Services, open_services
 from devlib.portal.signing_in import SignIn
 from devlib.portal.viewing import Viewing
 
 
-class Portal(Viewing, Analysing, Examining, Changing, Following, RestartDesk, Keeping, Organising):
+class Portal(Viewing, Analysing, Examining, Changing, Following, RestartDesk, Running, Keeping, Organising):
     """Everything that one identity may do, each act authorised and audited.
 
     Use it as a context manager, or close it.
@@ -71,7 +72,7 @@ def connect(
     chosen = settings or load_settings()
     services = open_services(chosen, clock or _clock(chosen))
     try:
-        return sign_in(services, principal) if identity is None else Portal(identity, services)
+        return sign_in(services, principal or chosen.principal or None) if identity is None else Portal(identity, services)
     except BaseException:
         services.close()
         raise

@@ -15,6 +15,7 @@ from devlib.language import Message, message
 from devlib.model import LineState, Mac
 from devlib.portal import Portal
 from devlib.ui.notebook import language_now
+from devlib.ui.words import state_word
 
 _NAMED = 5
 
@@ -104,7 +105,7 @@ def tell(done: ImportReport | DeviceStatus | Restart) -> Told:
         message(
             "{line_port}: {state} ({evidence}). {reason}",
             line_port=each.line.line_port,
-            state=STATE_WORDS[each.state],
+            state=state_word(each.state.value),
             evidence=each.evidence.value,
             reason=each.reason or "",
         )
