@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from devlib.ui.checks import (
         Passed,
         Refused,
+        Told,
         check_devices,
         check_gone,
         check_health,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
         check_restart,
         check_some,
         refused,
+        restart,
+        tell,
     )
     from devlib.ui.dashboards import dashboard
     from devlib.ui.downloads import Download
@@ -65,6 +68,7 @@ _MODULES = {
     "Overview": "summary",
     "Passed": "checks",
     "Refused": "checks",
+    "Told": "checks",
     "check_devices": "checks",
     "check_gone": "checks",
     "check_health": "checks",
@@ -82,9 +86,11 @@ _MODULES = {
     "line_timeline": "notebook",
     "overview": "summary",
     "refused": "checks",
+    "restart": "checks",
     "start": "notebook",
     "sunburst": "notebook",
     "table": "notebook",
+    "tell": "checks",
 }
 
 __all__ = [
@@ -95,6 +101,7 @@ __all__ = [
     "Overview",
     "Passed",
     "Refused",
+    "Told",
     "check_devices",
     "check_gone",
     "check_health",
@@ -112,9 +119,11 @@ __all__ = [
     "line_timeline",
     "overview",
     "refused",
+    "restart",
     "start",
     "sunburst",
     "table",
+    "tell",
 ]
 
 
