@@ -77,6 +77,8 @@ def own_tables(frames: Mapping[str, pd.DataFrame], taken: Iterable[str]) -> list
         if name.casefold() in there or not name.isidentifier():
             raise UsageError(
                 message("A table cannot be called {name}.", name=visible(name)),
-                remedy=message("Choose a plain word; these are taken: {taken}.", taken=", ".join(sorted(there))),
+                remedy=message(
+                    "Choose a plain word; these are taken: {taken}.", taken=", ".join(sorted(there))
+                ),
             )
     return [Source(name, partial(pa.Table.from_pandas, frame)) for name, frame in frames.items()]

@@ -19,12 +19,16 @@ def runbook(call: Call) -> int:
             message("No runbook is named."), remedy=message("`devlib runbook --list` names them.")
         )
     with call.open_portal() as portal:
-        run = portal.run_runbook(given.name, _parameters(given.param), folder=folder, language=call.out.language)
+        run = portal.run_runbook(
+            given.name, _parameters(given.param), folder=folder, language=call.out.language
+        )
     values = {"runbook": run.name, "passed": run.passed, "failure": run.failure, "notebook": str(run.path)}
     text = (
         message("{runbook}: passed. {path}", runbook=run.name, path=run.path)
         if run.passed
-        else message("{runbook}: failed. {failure} {path}", runbook=run.name, failure=run.failure, path=run.path)
+        else message(
+            "{runbook}: failed. {failure} {path}", runbook=run.name, failure=run.failure, path=run.path
+        )
     )
     call.out.record(values, text)
     return DONE if run.passed else FAILED
@@ -39,7 +43,9 @@ def _list(call: Call, folder: Path | None) -> int:
         )
         return DONE
     for each in books:
-        written = " ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in each.parameters.items())
+        written = " ".join(
+            f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in each.parameters.items()
+        )
         call.out.say(message("{name}: {title}", name=each.name, title=each.title))
         call.out.say(message("    {parameters}", parameters=written))
     return DONE

@@ -1,7 +1,8 @@
 """Settings: `devlib.toml` in the home folder, and a few environment variables over it.
 
 `DEVLIB_HOME` (default: the user's data folder) holds everything of the embedded default.
-`DEVLIB_DATABASE`, `DEVLIB_LAKE` and `DEVLIB_LANGUAGE` win over the file. `DEVLIB_PRINCIPAL` names the identity to act as.
+`DEVLIB_DATABASE`, `DEVLIB_LAKE` and `DEVLIB_LANGUAGE` win over the file.
+`DEVLIB_PRINCIPAL` names the identity to act as.
 """
 
 import os

@@ -1,7 +1,7 @@
 """The limits of the line-state report, met on purpose: real rules and real errors, in nobody's way.
 
-Each function gives a portal of the same identity on the same inventory and lake, whose export queue is its own
-and lies in memory: what is tried there blocks no export of anybody else.
+Each function gives a portal of the same identity on the same inventory and lake, whose export queue is its
+own and lies in memory: what is tried there blocks no export of anybody else.
 """
 
 from dataclasses import replace

@@ -72,7 +72,11 @@ def connect(
     chosen = settings or load_settings()
     services = open_services(chosen, clock or _clock(chosen))
     try:
-        return sign_in(services, principal or chosen.principal or None) if identity is None else Portal(identity, services)
+        return (
+            sign_in(services, principal or chosen.principal or None)
+            if identity is None
+            else Portal(identity, services)
+        )
     except BaseException:
         services.close()
         raise

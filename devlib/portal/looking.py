@@ -162,8 +162,6 @@ class Looking(Desk):
         """
         with self._gate.act(Act.QUERY, text):
             services = self._services
-            there = analyst_tables(
-                services.inventory, services.lake, services.catalogue, self.identity.scope
-            )
+            there = analyst_tables(services.inventory, services.lake, services.catalogue, self.identity.scope)
             brought = own_tables(tables or {}, [each.name for each in there])
             return run_sql(text, [*there, *brought], services.settings.query)

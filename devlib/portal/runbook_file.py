@@ -38,7 +38,7 @@ class Runbook:
 
 
 def runbook_folder(folder: Path | None) -> Path:
-    """Return the folder of the runbooks: the one that is named, that of the working folder, or the checkout's.
+    """Return the folder of the runbooks: the one named, the working folder's, or the checkout's.
 
     Args:
         folder: that somebody named.
@@ -95,7 +95,7 @@ def given_parameters(book: Runbook, texts: Mapping[str, str]) -> dict[str, Value
 
 
 def with_parameters(book: Runbook, given: Mapping[str, Value]) -> Any:  # noqa: ANN401 - nbformat has no types
-    """Return the notebook with a cell of the given values behind its cell of parameters, as papermill does."""
+    """Return the notebook with a cell of given values behind its cell of parameters, as papermill does."""
     notebook = nbformat.read(book.path, as_version=4)
     place = next(n for n, cell in enumerate(notebook.cells) if _holds_parameters(cell))
     source = "\n".join(f"{name} = {value!r}" for name, value in given.items())
@@ -135,7 +135,10 @@ def _assigned(source: str) -> dict[str, Value]:
 def _value(book: Runbook, name: str, text: str) -> Value:
     if _SECRET.search(name):
         raise UsageError(
-            message("The parameter {name} looks like a secret; the notebook that is kept would show it.", name=name),
+            message(
+                "The parameter {name} looks like a secret; the notebook that is kept would show it.",
+                name=name,
+            ),
             remedy=message("Secrets belong into devlib.toml or the environment: see docs/settings.md."),
         )
     if name not in book.parameters:

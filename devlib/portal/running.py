@@ -10,8 +10,7 @@ from typing import Any
 import nbformat
 
 from devlib.config import own_environment
-from devlib.errors import NotAllowed
-from devlib.language import Language, message
+from devlib.language import Language
 from devlib.portal.acts import Act
 from devlib.portal.desk import Desk
 from devlib.portal.runbook_file import (
@@ -68,8 +67,8 @@ class Running(Desk):
     ) -> RunbookRun:
         """Run a runbook from top to bottom in a kernel of its own, in the name of this identity.
 
-        The executed notebook is kept in the folder `runbooks` of the home, also when a cell failed. Who, when,
-        parameters and outcome are audited; each act of the runbook is audited besides.
+        The executed notebook is kept in the folder `runbooks` of the home, also when a cell failed. Who,
+        when, parameters and outcome are audited; each act of the runbook is audited besides.
 
         Args:
             name: of the runbook.
@@ -116,7 +115,7 @@ class Running(Desk):
         # It may show names and phone numbers: for this account only.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(nbformat.writes(notebook))
+            file.write(nbformat.writes(notebook))  # type: ignore[no-untyped-call]
         return path
 
 

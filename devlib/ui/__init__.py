@@ -7,7 +7,7 @@ For notebooks (JupyterLab 4, notebook 7; offline; English and French):
     portal = ui.start()                          # one call: opens the portal, chooses the language
     ui.table(frame)                              # any number of rows; sorted and searched in DuckDB
     ui.table(frame, "Aged lines", columns=["site", "mac"], on_pick=print)
-    ui.line_timeline(portal.line_history("2001@lyon.example"))  # or a frame with line_port, observed_at, state
+    ui.line_timeline(portal.line_history("2001@lyon.example"))  # or line_port, observed_at, state
     ui.heat_map(frame, "Lines down", x="hour", y="site", value="lines")
     ui.sunburst(frame, path=("site", "device_type"))           # counts rows; value="lines" adds up a column
     ui.figure(plotly_figure, "Title")            # any plotly figure, without FigureWidget

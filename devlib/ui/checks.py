@@ -178,7 +178,9 @@ def check_devices(portal: Portal, macs: Iterable[str | Mac]) -> Passed:
     if missing := wanted - set(portal.devices()["mac"]):
         raise CheckFailed(
             message(
-                "{count} devices are not in the inventory: {names}.", count=len(missing), names=_named(missing)
+                "{count} devices are not in the inventory: {names}.",
+                count=len(missing),
+                names=_named(missing),
             ),
             remedy=message("Read the result of the step before, and do it again."),
         )
@@ -239,9 +241,13 @@ def check_report(report: ReportFile, portal: Portal, customer: str, site: str | 
     written = {state.value: lines for state, lines in report.states.items() if lines}
     if not report.rows or counted != written:
         raise CheckFailed(
-            message("The report says {written}, the newest snapshot {counted}.", written=written, counted=counted),
+            message(
+                "The report says {written}, the newest snapshot {counted}.", written=written, counted=counted
+            ),
             where=report.path.name,
-            remedy=message("The states changed meanwhile: export again. If it stays so, tell the developers."),
+            remedy=message(
+                "The states changed meanwhile: export again. If it stays so, tell the developers."
+            ),
         )
     return Passed(message("report and snapshot agree on {rows} lines.", rows=report.rows))
 
@@ -263,9 +269,13 @@ def check_restart(report: RestartReport | RestartPlan | Restart) -> Passed:
         if not report.to_send:
             raise CheckFailed(
                 message("No device of this plan can be restarted."),
-                remedy=message("A device that is not registered hears no NOTIFY: switch its power off and on."),
+                remedy=message(
+                    "A device that is not registered hears no NOTIFY: switch its power off and on."
+                ),
             )
-        return Passed(message("this was a dry run; {count} devices would be restarted.", count=len(report.to_send)))
+        return Passed(
+            message("this was a dry run; {count} devices would be restarted.", count=len(report.to_send))
+        )
     if report.failed or report.left:
         raise CheckFailed(
             message("{failed} devices failed, {left} are left.", failed=report.failed, left=report.left),

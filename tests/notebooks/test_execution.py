@@ -1,4 +1,4 @@
-"""Notebooks: every output is compared by nbval; in French nothing fails; runbooks run by the command, on real SIP too."""
+"""Notebooks: every output is compared by nbval; in French nothing fails; the index and the runbooks are whole."""
 
 import ast
 import json
@@ -74,6 +74,8 @@ def test_in_french(path, practice, tmp_path, monkeypatch):
     monkeypatch.setenv("DEVLIB_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("DEVLIB_LANGUAGE", "fr")
     monkeypatch.chdir(path.parent)
+    # The language that a notebook starts with is the process's: other tests must not inherit it.
+    monkeypatch.setattr("devlib.ui.notebook._Desk.language", None)
     assert list(play(path, {}))
 
 
@@ -92,7 +94,9 @@ def test_dashboards_run(practice, tmp_path):
 def test_the_index_lists_every_notebook():
     """notebooks/README.md names each notebook with its question and its seconds, and no other."""
     text = (ROOT / "notebooks" / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (.+?) \| \[.+?\]\(((?:explore|runbooks)/[a-z-]+\.ipynb)\) \| (\d+) \|$", text, re.MULTILINE)
+    rows = re.findall(
+        r"^\| (.+?) \| \[.+?\]\(((?:explore|runbooks)/[a-z-]+\.ipynb)\) \| (\d+) \|$", text, re.MULTILINE
+    )
     there = {str(path.relative_to(ROOT / "notebooks")) for path in [*EXPLORE, *RUNBOOKS]}
     assert sorted(name for _, name, _ in rows) == sorted(there)
     assert all(question.rstrip("*").endswith("?") and int(seconds) < 20 for question, _, seconds in rows)

@@ -76,7 +76,7 @@ def test_a_wrong_parameter_is_refused(tmp_path, name, text, says):
 def test_a_value_is_never_code(tmp_path):
     """What is written as a parameter stands in the notebook as a value, whatever it holds."""
     book = runbook(written(tmp_path, TRIAL), "trial")
-    hostile = "x'; import os; os.abort() #\n\"\"\""
+    hostile = 'x\'; import os; os.abort() #\n"""'
     notebook = with_parameters(book, given_parameters(book, {"why": hostile}))
     names = {}
     exec(notebook.cells[2].source, names)
@@ -93,14 +93,16 @@ def test_only_runbooks_of_the_folder_are_found(name):
 
 def test_a_notebook_without_parameters_is_no_runbook(tmp_path):
     """A notebook without the tagged cell is refused by name."""
-    with pytest.raises(UsageError, match="trial.ipynb"):
+    with pytest.raises(UsageError, match=r"trial\.ipynb"):
         runbooks(written(tmp_path, TRIAL, tags=()))
 
 
 def test_the_runbooks_of_the_project_are_found_from_anywhere(tmp_path, monkeypatch):
     """Installed from the checkout, the runbooks are found in any working folder."""
     monkeypatch.chdir(tmp_path)
-    assert {each.name for each in runbooks(runbook_folder(None))} == {each.stem for each in FOLDER.glob("*.ipynb")}
+    assert {each.name for each in runbooks(runbook_folder(None))} == {
+        each.stem for each in FOLDER.glob("*.ipynb")
+    }
 
 
 def command(home, *words):
@@ -147,7 +149,7 @@ def test_a_runbook_on_a_real_registrar(kamailio, tmp_path):
         writer.add_customer("P", "C")
         writer.add_site(EVERYTHING, "C", "S", ["Yealink T46S"])
         writer.add_device(EVERYTHING, "C", NewDevice(MAC, "Yealink T46S", "S"))
-        writer.assign_lines(EVERYTHING, services.catalogue, [(MAC, NewLineXX
+        writer.assign_lines(EVERYTHING, services.catalogue, [(MAC, NewLine(LINE_PORT, User("ann"), port=1))])
     services.close()
     with connect(settings=load_settings({"DEVLIB_HOME": str(home)})) as portal:
         portal.collect()
