@@ -161,7 +161,9 @@ def check_registered(status: DeviceStatus) -> Passed:
             where=where,
             remedy=message("Read the reason beside the line; then power, cable, account, registrar."),
         )
-    return Passed(message("all {lines} lines of {mac} are registered.", lines=len(status.lines), mac=where))
+    return Passed(
+        message("{lines} of {lines} lines of {mac} are registered.", lines=len(status.lines), mac=where)
+    )
 
 
 def check_devices(portal: Portal, macs: Iterable[str | Mac]) -> Passed:
