@@ -1,4 +1,4 @@
-"""Notebooks: every output is compared by nbval; in French nothing fails; the index and the runbooks are whole."""
+"""Notebooks: every output is compared by nbval; French does not fail; index and runbooks are whole."""
 
 import ast
 import json
