@@ -53,6 +53,7 @@ torture: setup servers ## crash and contention tests at full length
 
 mutants: setup ## changed rules that the tests must notice
 	$(BIN)/python tests/export/mutants/run.py
+	$(BIN)/python tests/notebooks/mutants.py
 
 lab: setup ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab --ip=127.0.0.1 notebooks

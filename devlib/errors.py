@@ -18,6 +18,7 @@
     │   ├── QueryTimeout            503  the analyst's SQL took longer than allowed
     │   ├── ExportRejected          429  too many exports at once
     │   └── ExportQueueTimeout      408  waited in the queue for too long
+    ├── CheckFailed                 500  what a runbook left behind is not as its Check wants it
     ├── CapabilityMissing           501  this network cannot do that
     └── ExportFailed                500  the export failed at the server
 
@@ -192,3 +193,9 @@ class CapabilityMissing(DevlibError):
 
 class ExportFailed(DevlibError):
     """The export failed at the server (article: 500)."""
+
+
+class CheckFailed(DevlibError):
+    """What the Check of a runbook found is not as it must be."""
+
+    http_status = 500

@@ -19,7 +19,7 @@ from devlib.analytics.history import (
     states_at,
 )
 from devlib.analytics.incidents import aged_lines, flapping_lines, outages
-from devlib.analytics.questions import device_list, run_sql
+from devlib.analytics.questions import device_list, own_tables, run_sql
 from devlib.analytics.tables import (
     INVENTORY_COLUMNS,
     SNAPSHOTS,
@@ -50,6 +50,7 @@ __all__ = [
     "heat_map",
     "line_history",
     "outages",
+    "own_tables",
     "run_sql",
     "site_table",
     "snapshot_table",

@@ -1,6 +1,7 @@
 """Questions over snapshots, each a query that one can read."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -8,6 +9,8 @@ import pyarrow as pa
 
 from devlib.analytics.tables import device_table
 from devlib.config import QueryLimits
+from devlib.errors import UsageError
+from devlib.language import message, visible
 from devlib.model import DEVICE_LIST, Catalogue, Scope
 from devlib.storage import (
     DeviceFilter,
@@ -57,3 +60,25 @@ def device_list(
 def run_sql(text: str, tables: Iterable[Source], limits: QueryLimits) -> pd.DataFrame:
     """Return the answer to an analyst's SQL over some tables, as a frame; see `devlib.storage.run_query`."""
     return to_frame(run_query(text, tables, limits))
+
+
+def own_tables(frames: Mapping[str, pd.DataFrame], taken: Iterable[str]) -> list[Source]:
+    """Return an analyst's own frames as tables that SQL can name.
+
+    Args:
+        frames: by name; copied, so that the query cannot change them.
+        taken: names of the tables that are there already.
+
+    Raises:
+        UsageError: a name is taken, or is no plain word.
+    """
+    there = {each.casefold() for each in taken}
+    for name in frames:
+        if name.casefold() in there or not name.isidentifier():
+            raise UsageError(
+                message("A table cannot be called {name}.", name=visible(name)),
+                remedy=message(
+                    "Choose a plain word; these are taken: {taken}.", taken=", ".join(sorted(there))
+                ),
+            )
+    return [Source(name, partial(pa.Table.from_pandas, frame)) for name, frame in frames.items()]

@@ -186,6 +186,7 @@ def demo(call: Call) -> int:
     given = call.arguments
     command = [sys.executable, "-m", "devlib.demo", "--network", given.network, "--lines", str(given.lines)]
     command += ["--language", call.out.language]
+    command += ["--practice"] if given.practice else []
     return subprocess.run(command, check=False).returncode  # noqa: S603 - our own module
 
 
@@ -239,6 +240,11 @@ COMMANDS = (
                 help=message("simulated, or a real Kamailio with real SIP registrations"),
             ),
             argument("--lines", type=int, default=5000, help=message("about how many lines")),
+            argument(
+                "--practice",
+                action="store_true",
+                help=message("instead: the home for practice of the notebooks, in which time stands still"),
+            ),
         ),
     ),
 )

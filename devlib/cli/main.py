@@ -20,6 +20,7 @@ from devlib.cli import (
     probing,
     reporting,
     restarting,
+    running,
 )
 from devlib.cli.command import DONE, FAILED, Call, build_parser
 from devlib.cli.output import Output
@@ -38,6 +39,7 @@ COMMANDS = (
     *probing.COMMANDS,
     *changing.COMMANDS,
     *restarting.COMMANDS,
+    *running.COMMANDS,
     *organising.COMMANDS,
     *lab.COMMANDS,
 )

@@ -2,6 +2,7 @@
 
 `DEVLIB_HOME` (default: the user's data folder) holds everything of the embedded default.
 `DEVLIB_DATABASE`, `DEVLIB_LAKE` and `DEVLIB_LANGUAGE` win over the file.
+`DEVLIB_PRINCIPAL` names the identity to act as.
 """
 
 import os
@@ -9,6 +10,7 @@ import pwd
 import re
 import tomllib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from platformdirs import user_data_path
@@ -89,6 +91,7 @@ class Settings(Section):
     lake: str = ""
     language: Language = "en"
     account: str = Field("local", description="Account of the operating system; never read from the file.")
+    principal: str = Field("", description="Identity to act as; never read from the file.")
     aged_retention: Seconds = Field(
         86_400.0, description="Seconds after its last expiry for which a line is `aged`."
     )
@@ -96,6 +99,9 @@ class Settings(Section):
         None, ge=1, description="Days (UTC) for which snapshots are kept; none: for ever."
     )
     device_types: Path | None = Field(None, description="File of the administrator's device types.")
+    practice_moment: datetime | None = Field(
+        None, description="Moment at which time stands still, for practice on a simulator; never for phones."
+    )
     export: ExportPolicy = Field(default_factory=ExportPolicy)
     query: QueryLimits = Field(default_factory=QueryLimits)
     dashboards: DashboardSettings = Field(default_factory=DashboardSettings)
@@ -110,6 +116,19 @@ class Settings(Section):
         if re.match(r"[A-Za-z][A-Za-z0-9+.\-]*://", lake):
             raise ValueError("the lake must be a folder of this machine; object storage is not supported")
         return lake
+
+    @field_validator("practice_moment")
+    @classmethod
+    def _practice_is_utc(cls, moment: datetime | None) -> datetime | None:
+        if moment is None:
+            return None
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+    @model_validator(mode="after")
+    def _practice_needs_simulators(self) -> "Settings":
+        if self.practice_moment is not None and any(each.kind != "simulator" for each in self.networks):
+            raise ValueError("practice_moment stops the clock: only where every network is a simulator")
+        return self
 
     @model_validator(mode="after")
     def _names_are_distinct(self) -> "Settings":
@@ -155,6 +174,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
             values[name] = given
     values["home"] = home
     values["account"] = account_name()
+    values["principal"] = variables.get("DEVLIB_PRINCIPAL", "")
     if isinstance(values.get("language", ""), str):  # Anything else is for the model to refuse.
         values["language"] = _language(variables, values.get("language"))
     try:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from devlib.config import load_settings
+from devlib.demo.practice import build_practice_home
 from devlib.demo.real import show_real_phones
 from devlib.demo.simulated import show_simulated_fleet
 from devlib.demo.stage import Stage
@@ -24,8 +25,9 @@ def main() -> int:
     given = _arguments()
     language = choose_language(given.language) if given.language else load_settings().language
     try:
-        own = "demo-home-kamailio" if given.network == "kamailio" else "demo-home"
-        home = _own_home(language, own)
+        home = _own_home(language, _own_name(given))
+        if given.practice:
+            return _show_practice(home, language)
         stage = Stage(home, language, started)
         report = (
             show_real_phones(stage, given.phones)
@@ -44,10 +46,26 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="devlib demo")
     parser.add_argument("--network", choices=("simulator", "kamailio"), default="simulator")
+    parser.add_argument("--practice", action="store_true")
     parser.add_argument("--lines", type=int, default=5000)
     parser.add_argument("--phones", type=int, default=500)
     parser.add_argument("--language", choices=("en", "fr"))
     return parser.parse_args()
+
+
+def _own_name(given: argparse.Namespace) -> str:
+    if given.practice:
+        return "demo-home-practice"
+    return "demo-home-kamailio" if given.network == "kamailio" else "demo-home"
+
+
+def _show_practice(home: Path, language: Language) -> int:
+    """Make the home for practice, and say how to use it."""
+    build_practice_home(home, language)
+    done = message("The home for practice is made: 300 simulated lines, and time stands still.")
+    print(done.in_language(language))  # noqa: T201 - a door
+    print(f"    export DEVLIB_HOME={home}\n    make lab")  # noqa: T201 - a door
+    return 0
 
 
 def _own_home(language: Language, default: str = "demo-home") -> Path:

@@ -43,26 +43,32 @@ def seed_fleet(inventory: Inventory, catalogue: Catalogue, lines: int, seed: int
     return added
 
 
-def history_moments(now: datetime) -> list[datetime]:
-    """Return when the history is observed: every six hours, and every hour in the last three days."""
+def history_moments(now: datetime, length: timedelta = HISTORY) -> list[datetime]:
+    """Return when the history is observed: every six hours, and every hour in the last three days.
+
+    Args:
+        now: its end, UTC.
+        length: how long it is; of a short one, the last tenth is observed every hour.
+    """
     hour = now.replace(minute=0, second=0, microsecond=0)
-    hours = range(int(HISTORY / timedelta(hours=1)), 0, -1)
-    recent = int(_RECENT / timedelta(hours=1))
+    hours = range(int(length / timedelta(hours=1)), 0, -1)
+    recent = int(min(_RECENT, length / 10) / timedelta(hours=1))
     return [hour - timedelta(hours=each) for each in hours if each <= recent or each % 6 == 0]
 
 
-def play_history(settings: Settings, now: datetime, tell: Tell) -> int:
-    """Collect snapshots of the last 30 days from the simulator, with a clock that is moved through them.
+def play_history(settings: Settings, now: datetime, tell: Tell, length: timedelta = HISTORY) -> int:
+    """Collect snapshots of the last days from the simulator, with a clock that is moved through them.
 
     Args:
         settings: with the simulator as network, and its own home folder.
         now: where the history ends, UTC.
         tell: called with snapshots done and snapshots in all.
+        length: how long it is.
 
     Returns:
         How many snapshots were written.
     """
-    moments = history_moments(now)
+    moments = history_moments(now, length)
     clock = FakeClock(moments[0])
     services = open_services(settings, clock)
     try:

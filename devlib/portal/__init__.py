@@ -11,6 +11,8 @@ from devlib.portal.looking import Looking
 from devlib.portal.organising import Organising
 from devlib.portal.probing import Probing, reach_counts
 from devlib.portal.reporting import Reporting
+from devlib.portal.runbook_file import Runbook
+from devlib.portal.running import RunbookRun, Running
 from devlib.portal.services import Services, open_services
 from devlib.portal.viewing import VIEW_COLUMNS, LineView, Viewing
 
@@ -30,6 +32,9 @@ __all__ = [
     "Portal",
     "Probing",
     "Reporting",
+    "Runbook",
+    "RunbookRun",
+    "Running",
     "Services",
     "Viewing",
     "connect",

@@ -30,9 +30,11 @@ class Act(StrEnum):
     SWITCH_EXPORT = "switch export"
     SEE_AUDIT = "see audit"
     COMPACT = "compact"
+    RUNBOOK = "runbook"
 
 
-_LOOKING = frozenset({Act.SEE, Act.QUERY, Act.EXPORT})
+# A runbook may be started by anybody: each of its acts is authorised for itself.
+_LOOKING = frozenset({Act.SEE, Act.QUERY, Act.EXPORT, Act.RUNBOOK})
 _KEEPING = _LOOKING | {
     Act.COLLECT,
     Act.ADD,

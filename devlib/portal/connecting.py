@@ -3,7 +3,7 @@
 from types import TracebackType
 from typing import Self
 
-from devlib.clock import Clock, SystemClock
+from devlib.clock import Clock, FakeClock, SystemClock
 from devlib.config import Settings, load_settings
 from devlib.model import Identity
 from devlib.portal.analysing import Analysing
@@ -14,12 +14,15 @@ from devlib.portal.keeping import Keeping
 from devlib.portal.organising import Organising
 from devlib.portal.probing import Probing
 from devlib.portal.restarting import RestartDesk
+from devlib.portal.running import Running
 from devlib.portal.services import Services, open_services
 from devlib.portal.signing_in import SignIn
 from devlib.portal.viewing import Viewing
 
 
-class Portal(Viewing, Analysing, Examining, Probing, Changing, Following, RestartDesk, Keeping, Organising):
+class Portal(
+    Viewing, Analysing, Examining, Probing, Changing, Following, RestartDesk, Running, Keeping, Organising
+):
     """Everything that one identity may do, each act authorised and audited.
 
     Use it as a context manager, or close it.
@@ -58,7 +61,7 @@ def connect(
             do everything if home folder and database are its own files, and nothing elsewhere.
         principal: name of a stored identity to act as; its role and scope must lie within the account's own.
         settings: by default those of `devlib.toml` and the environment.
-        clock: by default the system's.
+        clock: by default the system's; in a home for practice, one that stands still.
 
     Returns:
         The portal.
@@ -70,9 +73,13 @@ def connect(
         StorageUnavailable: the database cannot be opened.
     """
     chosen = settings or load_settings()
-    services = open_services(chosen, clock or SystemClock())
+    services = open_services(chosen, clock or _clock(chosen))
     try:
-        return sign_in(services, principal) if identity is None else Portal(identity, services)
+        return (
+            sign_in(services, principal or chosen.principal or None)
+            if identity is None
+            else Portal(identity, services)
+        )
     except BaseException:
         services.close()
         raise
@@ -91,3 +98,8 @@ def sign_in(services: Services, principal: str | None = None, session: str = "")
     """
     signed_in = SignIn(services, principal, session)
     return Portal(signed_in.read(), services, signed_in)
+
+
+def _clock(settings: Settings) -> Clock:
+    moment = settings.practice_moment
+    return SystemClock() if moment is None else FakeClock(moment)

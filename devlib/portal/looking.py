@@ -1,11 +1,19 @@
 """The acts that change nothing: sites, types, devices, lines, SQL, one device's status."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from devlib.analytics import analyst_tables, device_list, run_sql, site_table, state_counts, type_table
+from devlib.analytics import (
+    analyst_tables,
+    device_list,
+    own_tables,
+    run_sql,
+    site_table,
+    state_counts,
+    type_table,
+)
 from devlib.collect import DeviceStatus, ask_device
 from devlib.export import device_columns
 from devlib.model import ARTICLE_COLUMNS, DEVICE_LIST, OBSERVATIONS, Customer, DeviceKind, Mac
@@ -137,22 +145,23 @@ class Looking(Desk):
         with self._gate.act(Act.SEE, f"summary {customer or '*'} / {site or '*'}"):
             return state_counts(self._services.lake, self._scope(customer, site))
 
-    def sql(self, text: str) -> pd.DataFrame:
+    def sql(self, text: str, tables: Mapping[str, pd.DataFrame] | None = None) -> pd.DataFrame:
         """Run an analyst's SQL over the tables of the identity's scope.
 
         Args:
             text: one statement in DuckDB's dialect; `SHOW TABLES` names the tables.
+            tables: frames of one's own that the statement can name too, such as a CSV export of tickets.
 
         Returns:
             The answer.
 
         Raises:
             QueryRefused: the SQL is wrong or reaches outside.
+            UsageError: a frame of one's own has the name of a table that is there already.
             QueryTimeout: it ran too long or needed too much memory.
         """
         with self._gate.act(Act.QUERY, text):
             services = self._services
-            tables = analyst_tables(
-                services.inventory, services.lake, services.catalogue, self.identity.scope
-            )
-            return run_sql(text, tables, services.settings.query)
+            there = analyst_tables(services.inventory, services.lake, services.catalogue, self.identity.scope)
+            brought = own_tables(tables or {}, [each.name for each in there])
+            return run_sql(text, [*there, *brought], services.settings.query)

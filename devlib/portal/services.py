@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from devlib.clock import Clock
 from devlib.collect import Collector, Networks, configured_networks
 from devlib.config import Settings
-from devlib.export import Coordinator, open_coordinator
+from devlib.export import Coordinator, MemoryCoordinator, MemoryStore, open_coordinator
 from devlib.model import EVERYTHING, Catalogue, load_catalogue
 from devlib.storage import Inventory, Lake, open_inventory, spare_memory
 
@@ -34,10 +34,15 @@ class Services:
             StorageUnavailable: it cannot be opened.
         """
         if not self.coordinators:
-            folder = self.settings.home / "exports"
-            policy = self.settings.export
-            self.coordinators.append(open_coordinator(self.settings.database_url, folder, policy, self.clock))
+            self.coordinators.append(self._opened_coordinator())
         return self.coordinators[0]
+
+    def _opened_coordinator(self) -> Coordinator:
+        settings, policy = self.settings, self.settings.export
+        if settings.practice_moment is not None:
+            # Where time stands still, only a queue whose waiting moves the clock ever ends.
+            return MemoryCoordinator(MemoryStore(self.clock), policy)
+        return open_coordinator(settings.database_url, settings.home / "exports", policy, self.clock)
 
     @property
     def collector(self) -> Collector:
