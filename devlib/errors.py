@@ -11,7 +11,8 @@
     ├── NotFound                    404  no such site, device, line, snapshot in the asker's scope
     ├── Conflict                    409  a MAC or line port exists already; a line is taken
     ├── NotAllowed                  403  the role or scope does not cover the act
-    │   └── ExportSwitchedOff       403  the service provider has not enabled the report
+    │   ├── ExportSwitchedOff       403  the service provider has not enabled the report
+    │   └── NotSignedIn             401  no token, or none that is worth anything (any more)
     ├── TryLater                    503  nothing is wrong with the request
     │   ├── NetworkUnreachable      502  a registrar or cloud does not answer
     │   ├── StorageUnavailable      503  the database or the lake cannot be reached or locked
@@ -149,6 +150,12 @@ class NotAllowed(DevlibError):
 
 class ExportSwitchedOff(NotAllowed):
     """The line-state report is not enabled for the service provider (article, `Party Manager`)."""
+
+
+class NotSignedIn(NotAllowed):
+    """No token, or one that is unknown, expired or revoked; over HTTP only."""
+
+    http_status = 401
 
 
 class TryLater(DevlibError):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from devlib.cli import changing, following, looking, machine, organising, reporting
+from devlib.cli import changing, following, looking, machine, organising, reporting, serving
 from devlib.cli.command import DONE, FAILED, Call, build_parser
 from devlib.cli.output import Output
 from devlib.config import Settings, load_settings
@@ -23,6 +23,7 @@ COMMANDS = (
     *looking.COMMANDS,
     *changing.COMMANDS,
     *organising.COMMANDS,
+    *serving.COMMANDS,
 )
 _INTERRUPTED = 130
 _SHOWS_STATES = frozenset({"collect", "follow", "export", "status", "reboot", "sql"})

@@ -28,6 +28,7 @@ class Act(StrEnum):
     RELEASE_EXPORT = "release export"
     SWITCH_EXPORT = "switch export"
     SEE_AUDIT = "see audit"
+    MANAGE_TOKENS = "manage tokens"
 
 
 _LOOKING = frozenset({Act.SEE, Act.QUERY, Act.EXPORT})
@@ -36,7 +37,7 @@ _KEEPING = _LOOKING | {Act.COLLECT, Act.ADD, Act.REMOVE, Act.ASSIGN, Act.RELEASE
 ROLE_ACTS: dict[Role, frozenset[Act]] = {
     Role.VIEWER: _LOOKING,
     Role.CUSTOMER_ADMINISTRATOR: _KEEPING,
-    Role.OPERATOR: _KEEPING | {Act.ORGANISE, Act.SEE_AUDIT, Act.RELEASE_EXPORT},
+    Role.OPERATOR: _KEEPING | {Act.ORGANISE, Act.SEE_AUDIT, Act.RELEASE_EXPORT, Act.MANAGE_TOKENS},
     Role.SERVICE_PROVIDER: frozenset(Act),
 }
 
@@ -76,6 +77,7 @@ class Gate:
         identity: who acts.
         read: gives the identity as it is stored now; `None` for one that is not from the store.
         by: who acts in the identity's name, if not itself.
+        via: what the audit names in the place of the login session, such as a token.
     """
 
     def __init__(
@@ -84,11 +86,13 @@ class Gate:
         identity: Identity,
         read: Callable[[], Identity] | None = None,
         by: str = "",
+        via: str = "",
     ) -> None:
         self._inventory = inventory
         self.identity = identity
         self._read = read
         self._by = by
+        self._via = via
 
     @contextmanager
     def act(self, act: Act, target: str = "") -> Iterator[Doing]:
@@ -139,7 +143,7 @@ class Gate:
             writer.audit(
                 principal=f"{principal} (by {self._by})" if self._by else principal,
                 role=self.identity.role.value,
-                session=self.identity.session_key,
+                session=self._via or self.identity.session_key,
                 act=act.value,
                 target=target[:500],
                 outcome=outcome,

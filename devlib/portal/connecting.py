@@ -12,9 +12,10 @@ from devlib.portal.looking import Looking
 from devlib.portal.organising import Organising
 from devlib.portal.services import Services, open_services
 from devlib.portal.signing_in import SignIn
+from devlib.portal.tokens import Tokens
 
 
-class Portal(Looking, Changing, Following, Organising):
+class Portal(Looking, Changing, Following, Organising, Tokens):
     """Everything that one identity may do, each act authorised and audited.
 
     Use it as a context manager, or close it.

@@ -1,5 +1,6 @@
 """Keeps things: the inventory in a database, snapshots in a lake of Parquet files."""
 
+from devlib.storage.audit_ledger import AuditCheck
 from devlib.storage.connected import in_batches
 from devlib.storage.csv_file import csv_expression, write_csv
 from devlib.storage.engine import WAL_SAFE_SINCE
@@ -12,12 +13,14 @@ from devlib.storage.publishing import write_whole
 from devlib.storage.query import Newest, Source, observations, to_frame
 from devlib.storage.query import run as run_query
 from devlib.storage.reader import Reader
-from devlib.storage.records import AuditEntry, DeviceRow, LineRow, NewLine, Place
+from devlib.storage.records import ApiToken, AuditEntry, DeviceRow, LineRow, NewAuditEntry, NewLine, Place
 from devlib.storage.restart_ledger import RestartRun, RestartStep
 from devlib.storage.writer import Writer
 
 __all__ = [
     "WAL_SAFE_SINCE",
+    "ApiToken",
+    "AuditCheck",
     "AuditEntry",
     "Collected",
     "DeviceFilter",
@@ -28,6 +31,7 @@ __all__ = [
     "LineFilter",
     "LineRow",
     "LineRows",
+    "NewAuditEntry",
     "NewLine",
     "Newest",
     "Page",
