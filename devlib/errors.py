@@ -180,9 +180,21 @@ class QueryTimeout(TryLater):
 
 
 class ExportRejected(TryLater):
-    """Too many exports at once (article: 429)."""
+    """Too many exports at once (article: 429); `code` names the limit, such as `export-queue-full`."""
 
     http_status = 429
+    code = "export-queue-full"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild_rejected, (self.code, self.what, self.where, self.remedy, self.retry_after)
+
+
+def _rebuild_rejected(
+    code: str, what: Message, where: str, remedy: Message, retry_after: float | None
+) -> ExportRejected:
+    error = ExportRejected(what, where=where, remedy=remedy, retry_after=retry_after)
+    error.code = code
+    return error
 
 
 class ExportQueueTimeout(TryLater):

@@ -16,18 +16,23 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from devlib.config.networks import KamailioSettings, NetworkSettings, Seconds, Section, SimulatorSettings
 from devlib.config.secret import Secret
+from devlib.config.service import ApiSettings, OidcRule, OidcSettings
 from devlib.errors import ConfigurationError
 from devlib.language import Language, choose_language, message
 
 __all__ = [
+    "ApiSettings",
     "ExportPolicy",
     "KamailioSettings",
     "NetworkSettings",
+    "OidcRule",
+    "OidcSettings",
     "QueryLimits",
     "Secret",
     "Settings",
     "SimulatorSettings",
     "account_name",
+    "environment_token",
     "load_settings",
 ]
 
@@ -78,6 +83,7 @@ class Settings(Section):
     device_types: Path | None = Field(None, description="File of the administrator's device types.")
     export: ExportPolicy = Field(default_factory=ExportPolicy)
     query: QueryLimits = Field(default_factory=QueryLimits)
+    api: ApiSettings = Field(default_factory=ApiSettings)
     networks: tuple[NetworkSettings, ...] = Field(
         default_factory=lambda: (SimulatorSettings(),),
         description="Asked in this order: the first that serves a line's customer answers for it.",
@@ -140,6 +146,11 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         return Settings.model_validate(values)
     except ValidationError as error:
         raise _explain(error, home / "devlib.toml") from None
+
+
+def environment_token() -> str:
+    """Return the token for a service out of `DEVLIB_TOKEN`; empty for none."""
+    return os.environ.get("DEVLIB_TOKEN", "").strip()
 
 
 def account_name() -> str:

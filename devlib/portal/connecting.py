@@ -4,7 +4,7 @@ from types import TracebackType
 from typing import Self
 
 from devlib.clock import Clock, SystemClock
-from devlib.config import Settings, load_settings
+from devlib.config import Settings, environment_token, load_settings
 from devlib.model import Identity
 from devlib.portal.changing import Changing
 from devlib.portal.following import Following
@@ -40,18 +40,22 @@ class Portal(Looking, Changing, Following, Organising, Tokens):
 
 
 def connect(
-    identity: Identity | None = None,
+    identity: Identity | str | None = None,
     *,
+    token: str | None = None,
     principal: str | None = None,
     settings: Settings | None = None,
     clock: Clock | None = None,
 ) -> Portal:
-    """Return a portal on this machine's inventory, lake and networks.
+    """Return a portal: on this machine's inventory, lake and networks, or on a service over HTTP.
 
     Args:
-        identity: for whom, taken as it is. By default the account of the operating system, by the identity
-            of that name in the store, which is read again at every act; where none is stored, the account may
-            do everything if home folder and database are its own files, and nothing elsewhere.
+        identity: for whom, taken as it is; or the address of a service, which says by the token who acts
+            (`https://HOST`, or `http://127.0.0.1:PORT` on this machine). By default the account of the
+            operating system, by the identity of that name in the store, which is read again at every act;
+            where none is stored, the account may do everything if home folder and database are its own
+            files, and nothing elsewhere.
+        token: for a service; by default the environment variable DEVLIB_TOKEN.
         principal: name of a stored identity to act as; its role and scope must lie within the account's own.
         settings: by default those of `devlib.toml` and the environment.
         clock: by default the system's.
@@ -64,7 +68,13 @@ def connect(
             not act as `principal`.
         ConfigurationError: the settings are wrong.
         StorageUnavailable: the database cannot be opened.
+        UsageError: the address is none, or would send the token in clear over a network.
     """
+    if isinstance(identity, str):
+        from devlib.portal.remote import connect_over_http  # noqa: PLC0415 - it is made from this class
+
+        language = settings.language if settings else load_settings().language
+        return connect_over_http(identity, environment_token() if token is None else token, language)
     chosen = settings or load_settings()
     services = open_services(chosen, clock or SystemClock())
     try:

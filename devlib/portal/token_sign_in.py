@@ -8,7 +8,7 @@ from devlib.errors import NotAllowed, NotSignedIn, StorageUnavailable
 from devlib.language import Message, message
 from devlib.model import Identity
 from devlib.portal.services import Services
-from devlib.portal.signing_in import stored_identity
+from devlib.portal.signing_in import not_stored, store_it, stored_identity
 from devlib.portal.tokens import PREFIX, digest_of
 from devlib.storage import ApiToken, Reader
 
@@ -104,6 +104,35 @@ class TokenSignIn:
                 writer.note_token_use(self._number, now)
         except StorageUnavailable:
             return  # when it was last used is good to know, and nothing more
+
+
+class StoredSignIn:
+    """A stored identity for which the service goes on with an export after it was started anew.
+
+    Args:
+        services: hold the store.
+        principal: whose export it is.
+        via: how it was signed in when it asked.
+    """
+
+    by = ""
+
+    def __init__(self, services: Services, principal: str, via: str) -> None:
+        self._services = services
+        self._principal = principal
+        self.via = via
+
+    def read(self) -> Identity:
+        """Return the identity as the store has it now.
+
+        Raises:
+            NotAllowed: it is stored no longer, or not clear.
+        """
+        with self._services.inventory.read() as reader:
+            identity = stored_identity(reader, self._principal)
+        if identity is None:
+            raise NotAllowed(not_stored(self._principal), remedy=store_it(self._principal))
+        return identity
 
 
 def not_signed_in(why: Message | None = None) -> NotSignedIn:

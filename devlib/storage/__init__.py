@@ -15,6 +15,7 @@ from devlib.storage.query import run as run_query
 from devlib.storage.reader import Reader
 from devlib.storage.records import ApiToken, AuditEntry, DeviceRow, LineRow, NewAuditEntry, NewLine, Place
 from devlib.storage.restart_ledger import RestartRun, RestartStep
+from devlib.storage.typed_files import write_arrow, write_parquet
 from devlib.storage.writer import Writer
 
 __all__ = [
@@ -53,6 +54,8 @@ __all__ = [
     "run_query",
     "to_frame",
     "utc",
+    "write_arrow",
     "write_csv",
+    "write_parquet",
     "write_whole",
 ]

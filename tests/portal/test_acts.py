@@ -222,6 +222,7 @@ def test_arrangements_beyond_the_scope_are_refused(home):
             act()
 
 
+@pytest.mark.here
 def test_collecting_goes_on_until_told_to_stop(home):
     """`keep_collecting` collects at fixed distances of the clock and is audited once."""
     seen = []

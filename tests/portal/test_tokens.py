@@ -26,6 +26,7 @@ def sign_in(home, text):
     return TokenSignIn(home.services, text).sign_in()
 
 
+@pytest.mark.here
 def test_a_token_speaks_for_its_identity(home, ann):
     """Whoever presents it acts as the stored identity, as that is at each act."""
     issued = home.portal().new_token(ann, label="script")
@@ -90,6 +91,7 @@ def test_a_token_ends(home, ann):
     assert [(each.principal, each.outcome) for each in refused] == [("ann", "refused")] * 3
 
 
+@pytest.mark.here
 def test_the_last_use_is_known_to_the_minute(home, ann):
     """When a token was used is kept, not more than once in a minute."""
     boss = home.portal()
@@ -105,6 +107,7 @@ def test_the_last_use_is_known_to_the_minute(home, ann):
     assert boss.tokens()[0].last_used_at == home.clock.now()
 
 
+@pytest.mark.here
 def test_nobody_makes_a_token_beyond_his_own(home, ann):
     """An operator makes, sees and revokes tokens within its own role and scope only."""
     boss = home.portal()
@@ -138,6 +141,7 @@ def test_a_token_has_an_end_that_one_can_see(home, ann, days):
         home.portal().new_token(ann, days=days)
 
 
+@pytest.mark.here
 def test_the_command_makes_lists_and_revokes(home, ann, monkeypatch, capsys):
     """`devlib token` shows the text once; `devlib audit verify` says whether the audit is whole."""
     monkeypatch.setenv("DEVLIB_HOME", str(home.folder))
