@@ -45,6 +45,7 @@ def running(home: Home) -> Iterator[Service]:
     """Run a service over a home until the block ends."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
+    listener.listen(128)  # whoever comes early waits
     config = uvicorn.Config(
         create_application(home.services), log_config=None, access_log=False, lifespan="on",
         timeout_graceful_shutdown=30, ws="none",

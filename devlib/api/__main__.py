@@ -17,6 +17,7 @@ from devlib.errors import DevlibError
 from devlib.portal import open_services
 
 LOG = logging.getLogger("devlib.api")
+_BACKLOG = 512
 
 
 class JsonLines(logging.Formatter):
@@ -79,6 +80,7 @@ def _listener(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(_BACKLOG)  # whoever comes early waits
     except BaseException:
         listener.close()
         raise

@@ -16,6 +16,7 @@ from devlib.api.file_routes import add_file_routes
 from devlib.api.health import add_health_routes
 from devlib.api.intake import Intake
 from devlib.api.metrics import Metrics
+from devlib.api.openid import OpenIdProviders, Provider
 from devlib.api.problems import on_accident, on_devlib_error, on_http_error, on_wrong_request
 from devlib.api.routing import add_routes
 from devlib.api.signing import Doorkeeper
@@ -57,7 +58,11 @@ def create_application(services: Services) -> Intake:
 
 
 def _doorkeeper(services: Services) -> Doorkeeper:
-    return Doorkeeper(services)
+    settings = services.settings.api.oidc
+    if not settings:
+        return Doorkeeper(services)
+    providers = OpenIdProviders([Provider(each, services.clock) for each in settings], services.clock)
+    return Doorkeeper(services, providers.sign_in)
 
 
 def _document(application: FastAPI) -> dict[str, object]:

@@ -124,7 +124,8 @@ class ExportDesk:
         with self._lock:
             self._purge()
             job = self._jobs.get(number)
-        if job is None or job.record.identity.principal != bearer.identity.principal:
+        theirs = job is not None and job.record.identity.principal == bearer.identity.principal
+        if job is None or not theirs or job.cancelled:
             raise NotFound(
                 message("There is no export {number}, or not any more.", number=visible(number, 40)),
                 remedy=message("Export again; a finished export is kept for a few minutes only."),

@@ -22,6 +22,7 @@ from devlib.config import ApiSettings
 from devlib.language import message
 
 LOG = logging.getLogger("devlib.api")
+_LONGEST_NUMBER = 19
 _NUMBER = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -50,6 +51,11 @@ class Intake:
         self._clock = clock
         self._under_way = 0
 
+    @property
+    def routes(self) -> list[Any]:
+        """The routes of the application within."""
+        return list(getattr(self._application, "routes", ()))
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or let the framework start and stop."""
         if scope["type"] != "http":
@@ -74,14 +80,17 @@ class Intake:
             await refused(scope, receive, visit.send)
             return
         limit = self._settings.file_bytes if scope["path"] == "/v1/imports" else self._settings.body_bytes
+        if _announced(scope) > limit:
+            await _refusal(request, TooLarge())(scope, receive, visit.send)
+            return
+        taking = _limited(receive, visit, limit, self._settings.body_seconds)
         try:
-            await self._application(
-                scope, _limited(scope, receive, limit, self._settings.body_seconds), visit.send
-            )
-        except (TooLarge, TooSlow) as error:
+            await self._application(scope, taking, visit.send)
+        except (TooLarge, TooSlow):
             if visit.status:
                 raise
-            await _refusal(request, error)(scope, receive, visit.send)
+        if visit.excess is not None and not visit.status:
+            await _refusal(request, visit.excess)(scope, receive, visit.finish)
 
     def _note(self, scope: Scope, visit: "_Visit") -> None:
         seconds = self._clock.monotonic() - visit.begun
@@ -107,11 +116,17 @@ class _Visit:
         self._send = send
         self._number = scope["devlib.id"].encode()
         self.begun = begun
+        self.excess: Exception | None = None
         self.status = 0
         self.bytes = 0
 
     async def send(self, event: Message) -> None:
-        """Pass a part of the answer on."""
+        """Pass a part of the answer on; nothing of it once the body was too much, for that is the answer."""
+        if self.excess is None or self.status:
+            await self.finish(event)
+
+    async def finish(self, event: Message) -> None:
+        """Pass a part of the answer on in any case."""
         if event["type"] == "http.response.start":
             self.status = event["status"]
             given = [(name, value) for name, value in event["headers"] if name.lower() != b"x-request-id"]
@@ -134,26 +149,33 @@ def _number(scope: Scope) -> str:
     return given.decode() if _NUMBER.fullmatch(given) else secrets.token_hex(8)
 
 
-def _limited(scope: Scope, receive: Receive, limit: int, seconds: float) -> Receive:
-    announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+def _announced(scope: Scope) -> int:
+    given = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+    return int(given) if given.isdigit() and len(given) < _LONGEST_NUMBER else 0
+
+
+def _limited(receive: Receive, visit: _Visit, limit: int, seconds: float) -> Receive:
     taken = 0
     whole = False
 
+    def give_up(error: Exception) -> Exception:
+        # The framework may turn what is raised here into an answer of its own; this one counts.
+        visit.excess = error
+        return error
+
     async def take() -> Message:
         nonlocal taken, whole
-        if announced.isdigit() and int(announced) > limit:
-            raise TooLarge
         if whole:
             return await receive()  # only the end of the connection can follow
         try:
             async with asyncio.timeout(seconds):
                 event = await receive()
         except TimeoutError:
-            raise TooSlow from None
+            raise give_up(TooSlow()) from None
         taken += len(event.get("body", b""))
         whole = not event.get("more_body", False)
         if taken > limit:
-            raise TooLarge
+            raise give_up(TooLarge())
         return event
 
     return take

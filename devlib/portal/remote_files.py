@@ -81,7 +81,7 @@ class RemoteFiles:
         return state
 
     def _asked_again(self, verb: str, path: str, **more: Any) -> ServiceAnswer:  # noqa: ANN401
-        """Ask as `_ask` does, and again for a while where nobody answers: the export is not lost meanwhile."""
+        """Ask as `_ask` does, and again for a while where nobody answers: the export is not lost."""
         until = self._clock.monotonic() + _PATIENCE
         pause = 0.2
         while True:
