@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from devlib.language import Language, Message
 from devlib.model import Mac
@@ -98,11 +98,8 @@ def decode(kind: Any, value: Json) -> Any:  # noqa: ANN401 - whatever `kind` say
     Raises:
         ValueError, TypeError, KeyError: it is no such value.
     """
-    origin = get_origin(kind)
-    if origin in (Union, types.UnionType):
-        return _decoded_choice(get_args(kind), value)
-    if origin is not None:
-        return _decoded_container(origin, get_args(kind), value)
+    if (origin := get_origin(kind)) is not None:
+        return _decoded_generic(origin, get_args(kind), value)
     if kind in _READERS:
         return _READERS[kind](value)
     if _field_names(kind):
@@ -112,10 +109,24 @@ def decode(kind: Any, value: Json) -> Any:  # noqa: ANN401 - whatever `kind` say
     return value
 
 
+def _decoded_generic(origin: Any, kinds: tuple[Any, ...], value: Json) -> Any:  # noqa: ANN401
+    if origin in (Union, types.UnionType):
+        return _decoded_choice(kinds, value)
+    if origin is Literal:
+        return _decoded_literal(kinds, value)
+    return _decoded_container(origin, kinds, value)
+
+
 def _decoded_choice(kinds: tuple[Any, ...], value: Json) -> Any:  # noqa: ANN401
     if value is None and type(None) in kinds:
         return None
     return decode(next(each for each in kinds if each is not type(None)), value)
+
+
+def _decoded_literal(choices: tuple[Any, ...], value: Json) -> Json:
+    if value not in choices:
+        raise ValueError("none of the values that there are")
+    return value
 
 
 def _decoded_container(origin: Any, kinds: tuple[Any, ...], value: Json) -> Any:  # noqa: ANN401
@@ -190,6 +201,8 @@ def _container_schema(kind: Any, named: dict[str, Json]) -> Json:  # noqa: ANN40
     origin, kinds = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         return {"anyOf": [schema(each, named) for each in kinds]}
+    if origin is Literal:
+        return {"enum": list(kinds)}
     if issubclass(origin, Mapping):
         return {"type": "object", "additionalProperties": schema(kinds[1], named)}
     return {"type": "array", "items": schema(kinds[0], named)}

@@ -198,7 +198,7 @@ def test_the_switch_of_the_service_provider_is_honoured(home, client):
 
 
 def test_an_export_belongs_to_whom_it_was_made_for(service, client):
-    """Another identity, even one that may see more, does not find it; a narrowed one does not get the file."""
+    """Another identity, even one that may see more, does not find it; a narrowed one gets no file."""
     place = client.post("/v1/exports", json=BAKERY, headers=WAIT).headers["location"]
     with service.client(Role.OPERATOR) as other:
         for verb, path in (("GET", place), ("GET", f"{place}/file"), ("DELETE", place)):

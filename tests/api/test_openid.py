@@ -45,6 +45,7 @@ class Issuer:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
     def document(self, path):
+        """Return what stands at an address of the provider."""
         if path.endswith("openid-configuration"):
             return {"issuer": self.url, "jwks_uri": f"{self.url}/keys"}
         found = [
@@ -54,6 +55,7 @@ class Issuer:
         return {"keys": found}
 
     def token(self, kid="k1", key=None, algorithm="RS256", **claims):
+        """Return a signed token; `None` leaves a claim out."""
         now = self.clock.now().timestamp()
         whole = {
             "iss": self.url,
