@@ -7,13 +7,20 @@ from devlib.analytics import SNAPSHOTS
 from devlib.cli import COMMANDS
 from devlib.cli.command import build_parser
 from devlib.model import (
+    ANSWERS,
+    DECT_HANDSETS,
+    DECT_STATIONS,
     DEVICE_LIST,
+    FINDINGS,
     IMPORT_RESULT,
     IMPORT_TEMPLATE,
     LINE_STATES,
     OBSERVATIONS,
+    RESTART_DEVICES,
+    RESTART_RUNS,
     SITE_TYPES,
     SUPPORTED_DEVICES,
+    UNRECOGNISED,
 )
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -26,6 +33,13 @@ TABLES = (
     IMPORT_RESULT,
     SUPPORTED_DEVICES,
     SITE_TYPES,
+    RESTART_RUNS,
+    RESTART_DEVICES,
+    DECT_STATIONS,
+    DECT_HANDSETS,
+    FINDINGS,
+    UNRECOGNISED,
+    *ANSWERS,
 )
 
 

@@ -13,9 +13,7 @@ from devlib.storage import (
     DeviceFilter,
     Inventory,
     Lake,
-    LineFilter,
     Source,
-    choose_lines,
     run_query,
     to_frame,
 )
@@ -31,17 +29,6 @@ FROM listed LEFT JOIN (
     FROM {rows} GROUP BY mac
 ) AS status USING (mac)
 ORDER BY provider, customer, site, mac
-"""
-
-_STATE_COUNTS = """
-SELECT customer, site,
-    count(*) AS lines,
-    count(*) FILTER (state = 'registered') AS registered,
-    count(*) FILTER (state = 'aged') AS aged,
-    count(*) FILTER (state = 'unregistered') AS unregistered,
-    count(*) FILTER (state = 'unknown') AS unknown,
-    max(observed_at) AS observed_at
-FROM {rows} GROUP BY customer, site ORDER BY customer, site
 """
 
 
@@ -65,21 +52,6 @@ def device_list(
     with lake.connection({"listed": listed}) as cursor:
         table: Any = cursor.sql(_DEVICE_STATUS.format(rows=rows)).to_arrow_table()
     return table.select(list(DEVICE_LIST.names))
-
-
-def state_counts(lake: Lake, scope: Scope) -> pd.DataFrame:
-    """Return lines by state for each site of the scope, from the newest snapshots.
-
-    Args:
-        lake: the snapshots.
-        scope: what the asker may see.
-
-    Returns:
-        Customer, site, lines, one column for each state, and the time of the data.
-    """
-    rows = choose_lines(lake, lake.current(scope), scope, LineFilter(), QueryLimits.model_construct())
-    with lake.connection(rows.inputs) as cursor:
-        return to_frame(cursor.sql(_STATE_COUNTS.format(rows=rows.sql)).to_arrow_table())
 
 
 def run_sql(text: str, tables: Iterable[Source], limits: QueryLimits) -> pd.DataFrame:

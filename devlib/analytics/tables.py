@@ -20,10 +20,11 @@ from devlib.storage import (
     DeviceFilter,
     Inventory,
     Lake,
-    Newest,
     Source,
     arrow_schema,
+    newest_observations,
     observations,
+    period_dataset,
 )
 
 SNAPSHOTS = Table(
@@ -55,20 +56,17 @@ def analyst_tables(inventory: Inventory, lake: Lake, catalogue: Catalogue, scope
         scope: what the asker may see.
 
     Returns:
-        `line_states` (newest row of each line), `observations` (every row), `devices`, `sites`, `snapshots`.
+        `line_states` (newest row of each line), `observations` (every row), `state_periods` (spans of time
+        in one state), `devices`, `sites`, `snapshots`.
     """
     return [
-        Source("line_states", lambda: _newest(lake, scope)),
+        Source("line_states", lambda: newest_observations(lake, lake.current(scope), scope)),
         Source("observations", lambda: observations(_all_files(inventory, lake, scope), scope)),
+        Source("state_periods", lambda: period_dataset(lake, scope)),
         Source("devices", lambda: device_table(inventory, catalogue, scope)),
         Source("sites", lambda: site_table(inventory, scope)),
         Source("snapshots", lambda: snapshot_table(inventory, scope)),
     ]
-
-
-def _newest(lake: Lake, scope: Scope) -> Newest:
-    snapshots = lake.current(scope)
-    return Newest(observations(map(lake.path, snapshots), scope), snapshots)
 
 
 def _all_files(inventory: Inventory, lake: Lake, scope: Scope) -> list[Path]:

@@ -1,15 +1,13 @@
-"""Commands that change the fleet: add, remove, assign, release, template, import, reboot."""
+"""Commands that change the fleet: add, remove, assign, release, template, import."""
 
 from pathlib import Path
 
-from devlib.cli.command import CUSTOMER, DONE, FAILED, MAC, TRY_LATER, Call, Command, argument
+from devlib.cli.command import CUSTOMER, DONE, FAILED, MAC, Call, Command, argument
 from devlib.errors import UsageError
-from devlib.fleet import ImportMode, ImportReport, RestartResult
-from devlib.language import Message, message
+from devlib.fleet import ImportMode, ImportReport
+from devlib.language import message
 from devlib.model import LineType, User
 from devlib.storage import NewLine
-
-_REBOOT_WAIT = 120.0
 
 
 def add(call: Call) -> None:
@@ -95,39 +93,6 @@ def _show_import(call: Call, report: ImportReport, mode: ImportMode) -> None:
         )
 
 
-def reboot(call: Call) -> int:
-    """Restart one device."""
-    wait = 0.0 if call.arguments.no_wait else _REBOOT_WAIT
-    with call.open_portal() as portal:
-        done = portal.reboot(call.arguments.mac, wait=wait)
-    values = {"mac": str(done.device.mac), "result": done.result.value, "line_port": done.line_port}
-    text = message(
-        "{mac}: {result}. {reason}",
-        mac=done.device.mac,
-        result=_restart_words(done.result),
-        reason=done.reason or "",
-    )
-    call.out.record(values | {"reason": str(done.reason or "")}, text)
-    if done.result in {RestartResult.CONFIRMED, RestartResult.ACCEPTED}:
-        return DONE
-    return TRY_LATER if done.result is RestartResult.UNREACHABLE else FAILED
-
-
-def _restart_words(result: RestartResult) -> Message:
-    return {
-        RestartResult.CONFIRMED: message("confirmed: it registered again"),
-        RestartResult.ACCEPTED: message("accepted, but it has not registered again yet"),
-        RestartResult.AUTH_NEEDED: message("it asks for a login"),
-        RestartResult.REFUSED: message("refused"),
-        RestartResult.NO_ANSWER: message("no answer"),
-        RestartResult.NOT_REGISTERED: message(
-            "not registered, so it cannot be restarted through the network"
-        ),
-        RestartResult.UNROUTABLE: message("the network cannot route to it"),
-        RestartResult.UNREACHABLE: message("the network cannot be reached"),
-    }[result]
-
-
 _MODES = (
     ("check", ImportMode.CHECK),
     ("valid_rows", ImportMode.VALID_ROWS),
@@ -194,11 +159,5 @@ COMMANDS = (
             argument("--all-or-nothing", action="store_true", help=message("the default")),
             argument("--result", type=Path, help=message("write one result row for each row of the file")),
         ),
-    ),
-    Command(
-        "reboot",
-        message("restart one device through the network"),
-        reboot,
-        (MAC, argument("--no-wait", action="store_true", help=message("do not wait for its return"))),
     ),
 )

@@ -183,7 +183,7 @@ COMMANDS = (
     Command("status", message("ask the network for one device now"), status, (MAC,)),
     Command(
         "sql",
-        message("run SQL over line_states, observations, devices, sites, snapshots"),
+        message("run SQL over line_states, observations, state_periods, devices, sites, snapshots"),
         sql,
         (
             argument("query", help=message("one SELECT in DuckDB's dialect")),

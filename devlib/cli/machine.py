@@ -1,19 +1,20 @@
 """Commands about this machine: doctor, demo."""
 
+import asyncio
 import importlib.util
 import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from devlib.cli.command import DONE, FAILED, Call, Command, argument
-from devlib.collect import Served, run_blocking
+from devlib.collect import run_blocking
 from devlib.errors import DevlibError, NotAllowed
 from devlib.language import Message, message
-from devlib.network import Health
+from devlib.network import Examined, Part, capability_words, examine
 from devlib.portal import Portal
 from devlib.storage import WAL_SAFE_SINCE
 
@@ -26,6 +27,7 @@ class Finding:
     works: bool
     needed: bool
     text: Message
+    more: Mapping[str, object] = field(default_factory=dict)
 
 
 def doctor(call: Call) -> int:
@@ -39,6 +41,7 @@ def doctor(call: Call) -> int:
                     "works": each.works,
                     "needed": each.needed,
                     "text": each.text.in_language(call.out.language),
+                    **each.more,
                 }
                 for each in findings
             ]
@@ -59,8 +62,7 @@ def _look(call: Call) -> Iterator[Finding]:
             yield _database(portal)
             yield _lake(portal)
             yield _exports(portal)
-            for served in portal.services.networks.served:
-                yield _network(served)
+            yield from _networks(portal)
     except NotAllowed:
         # Who may not look at all is told that, and not that the database is broken.
         raise
@@ -110,16 +112,53 @@ def _exports(portal: Portal) -> Finding:
     return Finding("exports", works=True, needed=True, text=text)
 
 
-def _network(served: Served) -> Finding:
-    async def ask() -> Health:
-        network = served.open()
-        try:
-            return await network.check()
-        finally:
-            await network.close()
+def _networks(portal: Portal) -> Iterator[Finding]:
+    """Try all networks at the same time: a dead one costs its own limit, and nobody else's."""
+    services = portal.services
 
-    health = run_blocking(ask())
-    return Finding(f"network {served.name}", works=health.answers, needed=True, text=health.detail)
+    async def ask() -> list[Examined]:
+        return await asyncio.gather(*(examine(each, services.clock) for each in services.settings.networks))
+
+    for found in run_blocking(ask()):
+        yield _network(found)
+        if len(found.parts) > 1:
+            yield from (_part(found.name, each) for each in found.parts)
+
+
+def _network(found: Examined) -> Finding:
+    words = capability_words(found.capabilities)
+    text = message(
+        "{detail} Tells {can}; does not tell {cannot}.",
+        detail=found.parts[0].detail,
+        can=_listed([word for _, word, has in words if has]),
+        cannot=_listed([word for _, word, has in words if not has]),
+    )
+    if not found.works:
+        text = message(
+            "no answer of {parts} (tried for {seconds} s).",
+            parts=", ".join(each.name for each in found.parts if each.is_set and not each.works),
+            seconds=round(found.seconds, 1),
+        )
+    more = {"capabilities": {name: has for name, _, has in words}, "seconds": round(found.seconds, 3)}
+    return Finding(f"network {found.name}", works=found.works, needed=True, text=text, more=more)
+
+
+def _listed(words: Sequence[Message]) -> Message:
+    values = {f"word{place}": word for place, word in enumerate(words)}
+    return Message(", ".join(f"{{{name}}}" for name in values) or "–", values)
+
+
+def _part(network: str, part: Part) -> Finding:
+    text = part.detail
+    if part.without is not None:
+        text = message("{reason} {without}", reason=part.detail, without=part.without)
+    return Finding(
+        f"network {network} {part.name}",
+        works=part.works,
+        needed=part.is_set,
+        text=text,
+        more={"is_set": part.is_set},
+    )
 
 
 def _programs() -> Iterator[Finding]:

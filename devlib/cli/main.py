@@ -8,7 +8,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from devlib.cli import changing, following, looking, machine, organising, reporting, serving
+from devlib.cli import (
+    analysing,
+    changing,
+    examining,
+    following,
+    lab,
+    looking,
+    machine,
+    organising,
+    reporting,
+    restarting,
+    serving,
+)
 from devlib.cli.command import DONE, FAILED, Call, build_parser
 from devlib.cli.output import Output
 from devlib.config import Settings, load_settings
@@ -21,12 +33,21 @@ COMMANDS = (
     *reporting.COMMANDS,
     *following.COMMANDS,
     *looking.COMMANDS,
+    *examining.COMMANDS,
+    *analysing.COMMANDS,
     *changing.COMMANDS,
+    *restarting.COMMANDS,
     *organising.COMMANDS,
+    *lab.COMMANDS,
     *serving.COMMANDS,
 )
 _INTERRUPTED = 130
-_SHOWS_STATES = frozenset({"collect", "follow", "export", "status", "reboot", "sql"})
+_SHOWS_STATES = frozenset(
+    {
+        "collect", "follow", "export", "status", "reboot", "restart", "sql", "dect", "findings", "history",
+        "changes", "outages", "flapping", "aged", "states", "compare", "census", "availability",
+    }
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -86,7 +86,7 @@ class Output:
             limit: most rows on the screen; JSON has all.
         """
         if self.as_json:
-            self.data([_plain(row) for row in frame.to_dict("records")])
+            self.data(self.records(frame))
             return
         headers = [_header(str(name), table, self.language) for name in frame.columns]
         shown = frame if limit is None else frame.head(limit)
@@ -95,9 +95,13 @@ class Output:
             left = translate("… and {count} more rows", self.language).format(count=len(frame) - len(shown))
             self._screen.print(Text(left, style="dim"))
 
+    def records(self, frame: pd.DataFrame) -> list[dict[str, object]]:
+        """Return the rows of a frame as they are printed in JSON."""
+        return [_plain(row) for row in frame.to_dict("records")]
+
     def frames(self, frames: Mapping[str, pd.DataFrame]) -> None:
         """Print several frames as one JSON object of lists of records."""
-        self.data({name: [_plain(row) for row in each.to_dict("records")] for name, each in frames.items()})
+        self.data({name: self.records(each) for name, each in frames.items()})
 
     @contextmanager
     def progress(self, title: Message) -> Iterator[Any]:

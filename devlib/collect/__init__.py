@@ -1,7 +1,7 @@
 """Ask networks, derive states, write one snapshot."""
 
 from devlib.collect.answers import Failure
-from devlib.collect.asking import Progress
+from devlib.collect.asking import Progress, nobody_serves
 from devlib.collect.collection import Collection, Collector
 from devlib.collect.following import Beside, Flush, FlushKind, Follower
 from devlib.collect.networks import Networks, Served, configured_networks
@@ -33,6 +33,7 @@ __all__ = [
     "judge",
     "keep_collecting",
     "newest",
+    "nobody_serves",
     "parse_distance",
     "run_blocking",
 ]

@@ -204,7 +204,7 @@ def lines_sql(keys: Sequence[int]) -> str:
 
 def _in_chunks(table: pa.Table) -> pa.Table:
     """Return the table in parts that DuckDB's threads can share; of one piece, one thread reads it all."""
-    batches = table.combine_chunks().to_batches(max_chunksize=_CHUNK)
+    batches = table.to_batches(max_chunksize=_CHUNK)  # views: nothing is copied
     return pa.Table.from_batches(batches, schema=table.schema)
 
 

@@ -17,12 +17,14 @@ class Served:
         customers: names of the customers; empty for all.
         open: gives a fresh connection; it is called inside a running event loop.
         providers: names of the service providers; empty for all.
+        restart_rate: most restarts per second; `None` for no limit of its own.
     """
 
     name: str
     customers: frozenset[str]
     open: Callable[[], Network]
     providers: frozenset[str] = frozenset()
+    restart_rate: float | None = None
 
     def serves(self, provider: str, customer: str) -> bool:
         """Return whether this network answers for that provider's customer."""
@@ -59,6 +61,7 @@ def configured_networks(settings: Settings, clock: Clock, device_of: DeviceOf | 
             frozenset(each.customers),
             _opener(each, clock, device_of),
             frozenset(each.providers),
+            each.restart_rate if isinstance(each, KamailioSettings) else None,
         )
         for each in settings.networks
     )

@@ -80,6 +80,9 @@ class Settings(Section):
     aged_retention: Seconds = Field(
         86_400.0, description="Seconds after its last expiry for which a line is `aged`."
     )
+    snapshot_retention_days: int | None = Field(
+        None, ge=1, description="Days (UTC) for which snapshots are kept; none: for ever."
+    )
     device_types: Path | None = Field(None, description="File of the administrator's device types.")
     export: ExportPolicy = Field(default_factory=ExportPolicy)
     query: QueryLimits = Field(default_factory=QueryLimits)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from devlib.clock import Clock, SystemClock
+from devlib.collect import EXPIRY_SLACK
 from devlib.demo.registrar import Registrar, running_registrar
 from devlib.demo.seeding import seed_fleet
 from devlib.demo.stage import Stage
@@ -19,6 +20,8 @@ _CUSTOMER = "Boulangeries Martin"
 _LONG, _SHORT = 600, 4
 _SWEPT_AFTER = _SHORT + 3.0
 _OK = 200
+# A registrar tells its start in whole seconds: what is seen just after it may be of the time before it.
+_SETTLED_AFTER = EXPIRY_SLACK.total_seconds() + 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ async def _play(stage: Stage, portal: Portal, registrar: Registrar, clock: Clock
         answers = await fleet.register(cast.phones())
         registered = sum(code == _OK for code in answers.values())
         stage.say(message("{count} phones registered over SIP.", count=registered))
+        await clock.wait(_SETTLED_AFTER)
         await asyncio.to_thread(portal.collect)
         await asyncio.to_thread(stage.report, portal, _CUSTOMER, from_snapshot=True)
         fleet.fall_silent(cast.silent)

@@ -126,11 +126,11 @@ class Registrar:
             self.kill()
 
     def _choose_ports(self) -> None:
-        self.sip_port, rpc_port, events_port = free_ports(3)
+        self.sip_port, rpc_port, *others = free_ports(3 if self._options.events else 2)
         self.rpc_url = f"http://{_HOST}:{rpc_port}/RPC"
         self._ports = {"SIP_PORT": self.sip_port, "RPC_PORT": rpc_port}
         if self._options.events:
-            self.events = f"{_HOST}:{events_port}"
+            self.events = f"{_HOST}:{others[0]}"
             self._ports["EVENTS_ADDR"] = f'"{self.events}"'
 
     def _starts(self) -> bool:

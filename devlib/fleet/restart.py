@@ -1,50 +1,31 @@
-"""Restart of one device: one NOTIFY through its registrar, confirmed by a new registration.
+"""Restarts of one device or a fleet: planned, run, resumed; all through the same ledger.
 
 A 200 only means that the NOTIFY arrived; the proof is a REGISTER with a new Call-ID after it (SIP study §4).
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
+import asyncio
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from devlib.clock import Clock
-from devlib.collect import Networks, newest, run_blocking
+from devlib.collect import Networks, Served, run_blocking
+from devlib.errors import Conflict
+from devlib.fleet.restart_book import Beside, RestartBook, at_once
+from devlib.fleet.restart_outcome import UNTOUCHED, RestartResult
+from devlib.fleet.restart_plan import DEFAULT_RATE, Candidate, RestartOptions, RestartPlan, make_plan
+from devlib.fleet.restart_queue import RestartQueue, said_macs
+from devlib.fleet.restart_report import RestartReport
+from devlib.fleet.restart_run import RestartProgress, RestartRunner, Tell
+from devlib.fleet.restart_wire import RestartWire
 from devlib.language import Message, message
-from devlib.model import Binding, Catalogue, Device
-from devlib.network import Network, RestartAnswer
-from devlib.network import RestartOutcome as NetworkOutcome
+from devlib.model import Catalogue, Device, Line, LineType, Mac, Scope, User
+from devlib.network import Answers
+from devlib.storage import DeviceFilter, Inventory, LineRow, RestartRun, RunState
 
-# Event header by vendor: FusionPBX's event table, Asterisk's sample, the vendors' guides (domain study §4).
-# Poly and Cisco know no `reboot=` and restart on a plain check-sync.
-_PLAIN_EVENT_VENDORS = frozenset({"Poly", "Cisco"})
-_LOOK_EVERY = 1.0
-# Registrars stamp whole seconds: a REGISTER in the second of the NOTIFY may carry an earlier stamp.
-_STAMP_SLACK = timedelta(seconds=1)
-
-
-class RestartResult(StrEnum):
-    """What became of a restart."""
-
-    CONFIRMED = "confirmed"
-    ACCEPTED = "accepted but unconfirmed"
-    AUTH_NEEDED = "auth needed"
-    REFUSED = "refused"
-    NO_ANSWER = "no answer"
-    NOT_REGISTERED = "not registered"
-    UNROUTABLE = "unroutable"
-    UNREACHABLE = "network unreachable"
-
-
-_RESULTS: Mapping[NetworkOutcome, RestartResult] = {
-    NetworkOutcome.ACCEPTED: RestartResult.ACCEPTED,
-    NetworkOutcome.AUTH_NEEDED: RestartResult.AUTH_NEEDED,
-    NetworkOutcome.REFUSED: RestartResult.REFUSED,
-    NetworkOutcome.NO_ANSWER: RestartResult.NO_ANSWER,
-    NetworkOutcome.NOT_REGISTERED: RestartResult.NOT_REGISTERED,
-    NetworkOutcome.UNROUTABLE: RestartResult.UNROUTABLE,
-    NetworkOutcome.UNREACHABLE: RestartResult.UNREACHABLE,
-}
+_LOOK_BACK = timedelta(hours=1)  # no device boots for longer
+_LONE = 1  # for one device, asking costs less than a feed of the whole network
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,71 +45,216 @@ class Restart:
     reason: Message | None = None
 
 
-def restart_device(
-    device: Device, networks: Networks, catalogue: Catalogue, clock: Clock, *, wait: float = 0.0
-) -> Restart:
-    """Restart a device with one NOTIFY to one of its registered lines.
+class Restarting:
+    """Plans and runs restarts.
 
     Args:
-        device: with its lines.
+        inventory: the devices, and the ledger of restarts.
         networks: through which.
-        catalogue: tells the vendor, and so the event.
-        clock: waits.
-        wait: seconds to wait for the new registration; 0 for none.
-
-    Returns:
-        The outcome; a device that cannot be restarted is an outcome, not an error.
+        catalogue: tells vendor and kind.
+        clock: the time.
+        beside: runs the transactions of a fleet's run while phones are heard.
     """
-    served = networks.for_customer(device.provider, device.customer)
-    if served is None or not device.lines:
-        return Restart(device, RestartResult.NOT_REGISTERED, reason=message("No line of it is assigned."))
-    kind = catalogue.find(device.device_type)
-    plain = kind is not None and kind.vendor in _PLAIN_EVENT_VENDORS
-    event = "check-sync" if plain else "check-sync;reboot=true"
-    return run_blocking(_restart(device, served.open, event, clock, wait))
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        networks: Networks,
+        catalogue: Catalogue,
+        clock: Clock,
+        *,
+        beside: Beside = asyncio.to_thread,
+    ) -> None:
+        self._inventory = inventory
+        self._networks = networks
+        self._catalogue = catalogue
+        self._clock = clock
+        self._beside = beside
+
+    def plan(
+        self,
+        scope: Scope,
+        target: str,
+        where: DeviceFilter,
+        options: RestartOptions,
+        macs: Collection[str] = (),
+    ) -> RestartPlan:
+        """Work out what a restart would do; the networks are asked, nothing is sent.
+
+        Args:
+            scope: which devices.
+            target: what for, in words.
+            where: which of them.
+            options: how.
+            macs: only these; empty for all.
+        """
+        chosen = self._candidates(scope, where)
+        candidates = [each for each in chosen.values() if not macs or str(each.device.mac) in macs]
+        answers = run_blocking(self._ask(candidates, options.answer_seconds))
+        now = self._clock.now()
+        with self._inventory.read() as reader:
+            known = reader.locate(said_macs(answers.values()))
+            last = reader.last_restarts(
+                [str(each.device.mac) for each in candidates],
+                since=now - _LOOK_BACK,
+                untouched=[each.value for each in UNTOUCHED],
+            )
+        steps = make_plan(candidates, answers, options, now=now, last_restarts=last, known_macs=known)
+        rate = self._rate({each.network for each in candidates}, options.rate)
+        return RestartPlan(now, target, scope, rate, options, tuple(steps))
+
+    def start(self, plan: RestartPlan, principal: str) -> int:
+        """Keep a plan in the ledger before anything of it is sent; return the number of its run."""
+        options = plan.options
+        run = RestartRun(
+            0, plan.planned_at, principal, plan.target, plan.scope, RunState.OPEN, plan.rate,
+            canary=min(options.canary, len(plan.to_send)), stop_after=options.stop_after,
+            stop_share=options.stop_share, patience=options.patience,
+            answer_seconds=options.answer_seconds, window=options.window,
+        )  # fmt: skip
+        with self._inventory.write() as writer:
+            return writer.start_restart_run(run, plan.steps)
+
+    def run(
+        self, number: int, tell: Tell, halted: Callable[[], bool], *, force: bool = False
+    ) -> RestartReport:
+        """Run a run, from its beginning or from where it stopped, until it ends or has to stop.
+
+        Args:
+            number: of the run.
+            tell: is given the progress now and then; what it raises ends the run in order.
+            halted: whether somebody wants it to stop.
+            force: restarts also devices that another run restarted a moment ago.
+
+        Raises:
+            NotFound: there is no such run.
+            Conflict: it is done, or another process runs it.
+        """
+        with self._inventory.read() as reader:
+            run, steps = reader.restart_run(number), reader.restart_steps(number)
+        if run.state is RunState.DONE:
+            raise Conflict(
+                message("The restart run {number} is done.", number=number),
+                remedy=message("Plan a new one."),
+            )
+        beside = self._beside if len(steps) > _LONE else at_once
+        book = RestartBook(self._inventory, run, steps, self._clock, beside=beside, force=force)
+        book.take()
+        candidates = self._candidates(run.scope, DeviceFilter(), {step.mac for step in steps})
+        run_blocking(self._run(book, candidates, tell, halted))
+        return RestartReport(book.run, tuple(book.steps))
+
+    def one(self, device: Device, principal: str, *, wait: float = 0.0, force: bool = False) -> Restart:
+        """Restart one device with one NOTIFY to its best line.
+
+        Args:
+            device: with its lines.
+            principal: who wants it.
+            wait: seconds to wait for the new registration; 0 for none.
+            force: also if it was restarted a moment ago.
+
+        Returns:
+            The outcome; a device that cannot be restarted is an outcome, not an error.
+        """
+        options = RestartOptions(canary=0, stop_after=0, stop_share=0, patience=0, force=force)
+        scope = Scope(device.provider, device.customer, frozenset({device.site}))
+        plan = self.plan(
+            scope, str(device.mac), DeviceFilter(search=str(device.mac)), options, {str(device.mac)}
+        )
+        steps = tuple(replace(step, confirm_seconds=wait) for step in plan.steps)
+        if any(replace(plan, steps=steps).to_send):
+            number = self.start(replace(plan, steps=steps), principal)
+            steps = self.run(number, _no_matter, lambda: False, force=force).steps
+        (step,) = steps
+        return Restart(device, RestartResult(step.outcome), step.line_port, step.reason)
+
+    async def _run(
+        self,
+        book: RestartBook,
+        candidates: Mapping[str, Candidate],
+        tell: Tell,
+        halted: Callable[[], bool],
+    ) -> None:
+        networks = {each.network for each in candidates.values()} | {step.network for step in book.steps}
+        wires = {
+            served.name: RestartWire(served.name, served.open, self._clock, book.run.answer_seconds)
+            for served in self._served(networks)
+        }
+        queue = RestartQueue(book, wires, candidates, self._known_macs, self._clock)
+        if len(book.steps) > _LONE:
+            for wire in wires.values():
+                wire.listen()
+        await RestartRunner(book, wires, queue, self._clock, tell=tell, halted=halted).run()
+
+    async def _ask(self, candidates: Iterable[Candidate], answer_seconds: float) -> dict[str, Answers]:
+        ports: dict[str, list[str]] = {}
+        for each in candidates:
+            ports.setdefault(each.network, []).extend(line.line_port for line in each.device.lines)
+        answers = {}
+        for served in self._served(ports):
+            wire = RestartWire(served.name, served.open, self._clock, answer_seconds)
+            try:
+                answers[served.name] = await wire.look(ports[served.name])
+            finally:
+                await wire.close()
+        return answers
+
+    def _served(self, names: Collection[str]) -> list[Served]:
+        return [each for each in self._networks.served if each.name in names]
+
+    def _rate(self, networks: Collection[str], wished: float | None) -> float:
+        limits = [each.restart_rate for each in self._served(networks) if each.restart_rate is not None]
+        return min([*limits, wished or (min(limits) if limits else DEFAULT_RATE)])
+
+    def _known_macs(self, macs: Collection[int]) -> Collection[int]:
+        if not macs:
+            return ()
+        with self._inventory.read() as reader:
+            return reader.locate(macs)
+
+    def _candidates(
+        self, scope: Scope, where: DeviceFilter, macs: Collection[str] | None = None
+    ) -> dict[str, Candidate]:
+        """Return the devices of the scope with their lines, by MAC."""
+        lines: dict[str, list[Line]] = {}
+        found = []
+        with self._inventory.read() as reader:
+            for row in reader.devices(scope, self._catalogue, where):
+                if macs is None or str(row.mac) in macs:
+                    found.append(Device(0, *row[:9]))
+                    lines[str(row.mac)] = []
+            for batch in reader.line_batches(scope):
+                for each in batch:
+                    if each.mac in lines:
+                        lines[each.mac].append(_line(each))
+        return {
+            str(device.mac): self._candidate(replace(device, lines=tuple(lines[str(device.mac)])))
+            for device in found
+        }
+
+    def _candidate(self, device: Device) -> Candidate:
+        served = self._networks.for_customer(device.provider, device.customer)
+        kind = self._catalogue.find(device.device_type)
+        return Candidate(device, kind, served.name if served else "")
 
 
-async def _restart(
-    device: Device, open_network: Callable[[], Network], event: str, clock: Clock, wait: float
-) -> Restart:
-    network = open_network()
+def _line(row: LineRow) -> Line:
+    user = User(row.user_id, row.first_name, row.last_name, row.phone_number, row.extension)
+    return Line(row.line_key, Mac.parse(row.mac), row.port, row.line_port, LineType(row.line_type), user)
+
+
+def _no_matter(progress: RestartProgress) -> None:
+    """Take progress that nobody wants."""
+
+
+def until_interrupted(work: Callable[[Callable[[], bool]], RestartReport]) -> RestartReport:
+    """Run `work` with a function that tells whether somebody has interrupted it.
+
+    In a notebook the run has a thread of its own, which an interruption of the cell does not reach.
+    """
+    halted = threading.Event()
     try:
-        answers = await network.lookup([line.line_port for line in device.lines])
-        held = [binding for found in answers.bindings.values() for binding in found]
-        before = newest(held)
-        if before is None:
-            if answers.unanswered:
-                reason = next(iter(answers.unanswered.values()))
-                return Restart(device, RestartResult.UNREACHABLE, reason=reason)
-            return Restart(device, RestartResult.NOT_REGISTERED)
-        line_port = next(port for port, found in answers.bindings.items() if before in found)
-        asked_at = clock.now()
-        answer = await network.restart(line_port, event)
-        if answer.outcome is NetworkOutcome.ACCEPTED and wait > 0:
-            back = await _came_back(network, line_port, before, asked_at, clock, wait)
-            if back:
-                return Restart(device, RestartResult.CONFIRMED, line_port)
-        return Restart(device, _RESULTS[answer.outcome], line_port, _said(answer))
-    finally:
-        await network.close()
-
-
-def _said(answer: RestartAnswer) -> Message | None:
-    if answer.code is None:
-        return None
-    return message("The phone answered {code} {reason}.", code=answer.code, reason=answer.reason)
-
-
-async def _came_back(
-    network: Network, line_port: str, before: Binding, asked_at: datetime, clock: Clock, wait: float
-) -> bool:
-    """Return whether the line registers with a new Call-ID within `wait` seconds."""
-    end = clock.monotonic() + wait
-    while clock.monotonic() < end:
-        await clock.wait(_LOOK_EVERY)
-        found = (await network.lookup([line_port])).bindings.get(line_port, ())
-        for binding in found:
-            fresh = binding.registered_at is None or binding.registered_at >= asked_at - _STAMP_SLACK
-            if fresh and binding.call_id != before.call_id:
-                return True
-    return False
+        return work(halted.is_set)
+    except KeyboardInterrupt:
+        halted.set()
+        raise

@@ -1,5 +1,24 @@
 """Plain values of the suite; nothing here knows a file, a database or a network."""
 
+from devlib.model.answers import (
+    AGED_LINES,
+    ANSWERS,
+    AVAILABILITY,
+    CAPACITY,
+    COMPARISON,
+    COMPARISON_SUMMARY,
+    FIRMWARE_CENSUS,
+    FLAPPING_LINES,
+    LINE_HISTORY,
+    OUTAGES,
+    STATE_CHANGES,
+    STATE_COUNTS,
+    STATE_PERIODS,
+    STATES_AT,
+    SUNBURST,
+    TIME_IN_STATE,
+    USER_AGENT_CENSUS,
+)
 from devlib.model.catalogue import (
     Catalogue,
     Certainty,
@@ -8,6 +27,8 @@ from devlib.model.catalogue import (
     load_catalogue,
     normal_form,
 )
+from devlib.model.contradiction import Contradiction, contradiction
+from devlib.model.examination import DECT_HANDSETS, DECT_STATIONS, FINDINGS, UNRECOGNISED
 from devlib.model.fleet import Customer, Device, Line, LineType, NewDevice, Provider, Site, User
 from devlib.model.identification import Identification, MacSource, identify
 from devlib.model.identity import EVERYTHING, Identity, Role, Scope
@@ -24,26 +45,51 @@ from devlib.model.observation import (
     SITE_TYPES,
     SUPPORTED_DEVICES,
 )
+from devlib.model.restarting import RESTART_DEVICES, RESTART_RUNS
 from devlib.model.states import Binding, LineState, roll_up
 from devlib.model.tables import Column, ColumnType, Table
 
 __all__ = [
+    "AGED_LINES",
+    "ANSWERS",
     "ARTICLE_COLUMNS",
+    "AVAILABILITY",
+    "CAPACITY",
+    "COMPARISON",
+    "COMPARISON_SUMMARY",
+    "DECT_HANDSETS",
+    "DECT_STATIONS",
     "DEVICE_LIST",
     "EVERYTHING",
+    "FINDINGS",
+    "FIRMWARE_CENSUS",
     "FIRST_LAYOUT_COLUMNS",
+    "FLAPPING_LINES",
     "IMPORT_RESULT",
     "IMPORT_TEMPLATE",
+    "LINE_HISTORY",
     "LINE_STATES",
     "OBSERVATIONS",
     "OBSERVATIONS_LAYOUT",
+    "OUTAGES",
+    "RESTART_DEVICES",
+    "RESTART_RUNS",
     "SITE_TYPES",
+    "STATES_AT",
+    "STATE_CHANGES",
+    "STATE_COUNTS",
+    "STATE_PERIODS",
+    "SUNBURST",
     "SUPPORTED_DEVICES",
+    "TIME_IN_STATE",
+    "UNRECOGNISED",
+    "USER_AGENT_CENSUS",
     "Binding",
     "Catalogue",
     "Certainty",
     "Column",
     "ColumnType",
+    "Contradiction",
     "Customer",
     "Device",
     "DeviceKind",
@@ -62,6 +108,7 @@ __all__ = [
     "Site",
     "Table",
     "User",
+    "contradiction",
     "identify",
     "load_catalogue",
     "mac_number",

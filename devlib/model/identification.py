@@ -8,12 +8,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from devlib.model.mac import Mac
 
 _MOST = 255  # characters looked at; registrars drop longer user agents
 _HEX12 = re.compile(
-    r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{12}|[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5})(?![0-9A-Fa-f])"
+    # One separator throughout: of "MAC:14-00-E9-1B-E2-41" the first letters are not the address.
+    r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{12}"
+    r"|[0-9A-Fa-f]{2}([:-])[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2}){4})(?![0-9A-Fa-f])"
 )
 _DEVICE_NAME = re.compile(r"\bSEP([0-9A-Fa-f]{12})(?![0-9A-Fa-f])")
 # Only the nil forms carry a MAC in their last group; a time-based or random UUID's node must not be taken.
@@ -124,10 +127,16 @@ def identify(
         instance: `+sip.instance`, with or without angle brackets.
         contact: the whole Contact with its parameters, where the network kept it.
     """
-    said = (user_agent or "")[:_MOST]
-    vendor, model, firmware, rest = _who(said)
-    mac, mac_from = _mac(said[rest:] if vendor else "", instance, contact)
+    vendor, model, firmware, of_agent = _of_agent((user_agent or "")[:_MOST])
+    mac, mac_from = (of_agent, MacSource.USER_AGENT) if of_agent else _elsewhere(instance, contact)
     return Identification(vendor, model, firmware, mac, mac_from)
+
+
+@lru_cache(maxsize=4096)  # a fleet has thousands of phones and a few dozen user agents
+def _of_agent(said: str) -> tuple[str | None, str | None, str | None, Mac | None]:
+    vendor, model, firmware, rest = _who(said)
+    found = _HEX12.search(said, rest) if vendor else None
+    return vendor, model, firmware, _read(found[0]) if found else None
 
 
 def _who(said: str) -> tuple[str | None, str | None, str | None, int]:
@@ -143,10 +152,7 @@ def _who(said: str) -> tuple[str | None, str | None, str | None, int]:
     return None, None, None, 0
 
 
-def _mac(rest: str, instance: str | None, contact: str | None) -> tuple[Mac | None, MacSource | None]:
-    of_agent = _HEX12.search(rest) if rest else None
-    if of_agent and (mac := _read(of_agent[0])):
-        return mac, MacSource.USER_AGENT
+def _elsewhere(instance: str | None, contact: str | None) -> tuple[Mac | None, MacSource | None]:
     named = _DEVICE_NAME.search(contact[:1024]) if contact else None
     if named and (mac := _read(named[1])):
         return mac, MacSource.DEVICE_NAME

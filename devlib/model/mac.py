@@ -55,13 +55,18 @@ class Mac:
         return f"{self.value:012X}"
 
     def __str__(self) -> str:
-        digits = self.digits
-        return ":".join(digits[place : place + 2] for place in range(0, 12, 2))
+        return with_colons(self.digits)
 
     def __lt__(self, other: object) -> bool:
         if not isinstance(other, Mac):
             return NotImplemented
         return self.value < other.value
+
+
+def with_colons(digits: str) -> str:
+    """Return twelve digits as people write them, in pairs with colons between."""
+    a, b, c = digits[:2], digits[2:4], digits[4:6]
+    return f"{a}:{b}:{c}:{digits[6:8]}:{digits[8:10]}:{digits[10:]}"
 
 
 def mac_number(text: str) -> int | None:

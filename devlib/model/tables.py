@@ -15,6 +15,7 @@ class ColumnType(StrEnum):
 
     TEXT = "VARCHAR"
     INTEGER = "BIGINT"
+    REAL = "DOUBLE"
     MOMENT = "TIMESTAMP"
 
 

@@ -6,7 +6,6 @@ be 1.
 """
 
 import asyncio
-import io
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -37,9 +36,7 @@ from devlib.network.protocol import (
 
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
 _AT_ONCE = 5_000  # line ports in one question; 5 000 took 0.29 s of a million rows (SIP study §2)
-_NOT_PRINTABLE = (
-    r"[\p{Cc}\p{Cf}\p{Co}\x{00a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
-)
+_PART = 4 << 20  # bytes of the copy that are read at once
 _ABSENT = pa.array(["", "[not set]", "n/a"])
 _COLUMNS = (
     "username, domain, contact, expires, last_modified, user_agent, received, callid, cseq, instance, path"
@@ -76,8 +73,8 @@ class Location:
         Raises:
             NetworkUnreachable: the database does not answer, or not with such a table.
         """
-        copied = await self._in_thread(self._copy, self._settings.lookup_seconds)
-        return _read_csv(copied, f"{self._settings.name}: {self._settings.table}")
+        parts = await self._in_thread(self._copy, self._settings.lookup_seconds)
+        return pa.concat_tables([WHOLE.empty_table(), *parts])
 
     async def lookup(self, line_ports: Iterable[str]) -> Answers:
         """Return the live bindings of `line_ports`; all are unanswered where the database is silent."""
@@ -171,12 +168,18 @@ class Location:
             remedy=message("Check `database` and `table` in devlib.toml, and that this account may read it."),
         )
 
-    def _copy(self, connection: psycopg.Connection) -> io.BytesIO:
-        gathered = io.BytesIO()
+    def _copy(self, connection: psycopg.Connection) -> list[pa.Table]:
+        where = f"{self._settings.name}: {self._settings.table}"
+        parts: list[pa.Table] = []
+        gathered = bytearray()
         with connection.cursor() as cursor, cursor.copy(sql.SQL(_COPY).format(table=self._table)) as copy:
-            for block in copy:
-                gathered.write(block)
-        return gathered
+            # PostgreSQL sends whole rows (protocol, COPY operations): a part can be read after any of them.
+            for row in copy:
+                gathered += row
+                if len(gathered) >= _PART:
+                    parts.append(_read_csv(gathered, where))
+                    gathered = bytearray()
+        return [*parts, _read_csv(gathered, where)]
 
     def _select(self, connection: psycopg.Connection, asked: dict[str, list[str]]) -> list[Any]:
         users = [form.rpartition("@")[0] for form in asked]
@@ -265,15 +268,15 @@ def _from_whole(row: dict[str, Any], registrar: str) -> Binding:
     return Binding(row["line_port"], row["contact"], registrar=registrar, **moments, **texts)
 
 
-def _read_csv(copied: io.BytesIO, where: str) -> pa.Table:
+def _read_csv(copied: bytearray, where: str) -> pa.Table:
     names = ["line_port", "contact", "user_agent", "received", "instance", "call_id", *_SECONDS]
-    if not copied.tell():
+    if not copied:
         return WHOLE.empty_table()
     types: dict[str, pa.DataType] = {name: pa.string() for name in names}
     types |= {name: pa.int64() for name in _SECONDS}
     try:
         table = csv.read_csv(
-            pa.py_buffer(copied.getbuffer()),
+            pa.py_buffer(copied),
             csv.ReadOptions(column_names=names),
             csv.ParseOptions(newlines_in_values=True),
             csv.ConvertOptions(
@@ -297,7 +300,7 @@ def _cleaned(table: pa.Table) -> Iterator[tuple[str, pa.ChunkedArray]]:
             yield field.name, column.cast(pa.timestamp("s")).cast(field.type)
             continue
         limit = USER_AGENT_LIMIT if field.name == "user_agent" else TEXT_LIMIT
-        column = pc.utf8_slice_codeunits(pc.replace_substring_regex(column, _NOT_PRINTABLE, ""), 0, limit)
+        column = _clean(column, limit)
         if field.name == "instance":
             column = pc.utf8_trim(column, characters="<>")
         if field.name != "line_port":
@@ -305,3 +308,15 @@ def _cleaned(table: pa.Table) -> Iterator[tuple[str, pa.ChunkedArray]]:
         if field.name == "contact":
             column = pc.fill_null(column, "")
         yield field.name, column
+
+
+def _clean(column: pa.ChunkedArray, limit: int) -> pa.ChunkedArray:
+    """Return the texts as `clean_text` gives them; only those that need it are gone through one by one."""
+    plain = pc.and_(pc.ascii_is_printable(column), pc.less_equal(pc.binary_length(column), limit))
+    rest = pc.fill_null(pc.invert(plain), fill_value=False)
+    if not pc.any(rest).as_py():
+        return column
+    cleaned = [clean_text(each, limit) or "" for each in column.filter(rest).to_pylist()]
+    return pc.replace_with_mask(
+        column.combine_chunks(), rest.combine_chunks(), pa.array(cleaned, pa.string())
+    )

@@ -94,13 +94,14 @@ class Simulator:
                 answers.unanswered[line_port] = reasons[line.registrar]
             else:
                 binding = self._world.binding(line_port, line, moment)
-                answers.bindings[line_port] = () if binding is None else (binding,)
+                ghosts = self._world.ghosts(line_port, line, moment)
+                answers.bindings[line_port] = ghosts if binding is None else (binding, *ghosts)
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
         return answers
 
     async def snapshot(self) -> AsyncIterator[Binding]:
-        """Yield the live binding of every known line port.
+        """Yield the live bindings of every known line port.
 
         Raises:
             NetworkUnreachable: one of the registrars does not answer; a part would look like the whole.
@@ -204,6 +205,7 @@ class Simulator:
         user_agent: str | None = None,
         contact: str | None = None,
         instance: str | None = None,
+        beside: bool = False,
     ) -> None:
         """Register a line by hand; it refreshes until it signs off or falls silent.
 
@@ -213,9 +215,12 @@ class Simulator:
             user_agent: hostile text is cleaned as from a real registrar; by default one that fits the device.
             contact: by default one at a private address.
             instance: `+sip.instance`, without angle brackets.
+            beside: whether its earlier registration by hand stays until it expires: a second phone, or the
+                ghost that a DECT handset leaves at another base.
         """
         start = self._clock.now().timestamp()
-        self._world.play(line_port, ScriptedLine(start, expires, user_agent, contact, instance))
+        script = ScriptedLine(start, expires, user_agent, contact, instance)
+        self._world.play(line_port, script, beside=beside)
         self._known.setdefault(line_port)
 
     def sign_off(self, line_port: str) -> None:

@@ -35,12 +35,34 @@ class World:
         self._book = LineBook(seed, self.weather, device_of)
         self.line = self._book.line
         self._scripted: dict[str, ScriptedLine] = {}
+        self._left_behind: dict[str, list[ScriptedLine]] = {}
         self._restarts: dict[str, list[int]] = {}
         self._restart_answers: dict[str, tuple[RestartOutcome, int | None]] = {}
 
-    def play(self, line_port: str, script: ScriptedLine) -> None:
-        """Play a line by hand from now on; chance no longer touches it."""
-        self._scripted[network_form(line_port)] = script
+    def play(self, line_port: str, script: ScriptedLine, *, beside: bool = False) -> None:
+        """Play a line by hand from now on; chance no longer touches it.
+
+        Args:
+            line_port: the line.
+            script: what it does.
+            beside: whether the binding of the script before stays until it expires, as a ghost.
+        """
+        form = network_form(line_port)
+        before = self._scripted.get(form)
+        if beside and before is not None:
+            before.silent_since = script.since
+            self._left_behind.setdefault(form, []).append(before)
+        else:
+            self._left_behind.pop(form, None)
+        self._scripted[form] = script
+
+    def ghosts(self, line_port: str, line: SimulatedLine, moment: float) -> tuple[Binding, ...]:
+        """Return the bindings that a line left behind and that exist at `moment`."""
+        if not self._left_behind:
+            return ()
+        left = self._left_behind.get(network_form(line_port), ())
+        found = (self._scripted_binding(line_port, line, each, moment) for each in left)
+        return tuple(each for each in found if each is not None)
 
     def played(self, line_port: str) -> ScriptedLine | None:
         """Return the script of a line that is played by hand, else `None`."""

@@ -129,7 +129,13 @@ def write_request(method: str, uri: str, headers: Iterable[tuple[str, str]], bod
     return _write(f"{method} {uri} SIP/2.0", headers, body)
 
 
-def write_response(request: SipMessage, status: int, reason: str, to_tag: str) -> bytes:
+def write_response(
+    request: SipMessage,
+    status: int,
+    reason: str,
+    to_tag: str,
+    more: Iterable[tuple[str, str]] = (),
+) -> bytes:
     """Return the bytes of a response to `request` (RFC 3261 §8.2.6): Via, From, To, Call-ID, CSeq come back.
 
     Args:
@@ -137,6 +143,7 @@ def write_response(request: SipMessage, status: int, reason: str, to_tag: str) -
         status: 100 to 699.
         reason: text beside it.
         to_tag: tag that is added to To where it has none.
+        more: names and values of further headers.
     """
     headers = [("Via", via) for via in request.all("via")]
     to = request.header("to")
@@ -147,6 +154,7 @@ def write_response(request: SipMessage, status: int, reason: str, to_tag: str) -
         ("To", to),
         ("Call-ID", request.header("call-id")),
         ("CSeq", request.header("cseq")),
+        *more,
     ]
     return _write(f"SIP/2.0 {status} {reason}", headers, b"")
 

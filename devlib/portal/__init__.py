@@ -1,9 +1,11 @@
 """What a signed-in identity may do: the public API of the suite."""
 
 from devlib.portal.acts import ROLE_ACTS, Act
+from devlib.portal.analysing import Analysing
 from devlib.portal.changing import Changing
 from devlib.portal.connecting import Portal, connect
 from devlib.portal.desk import Desk, Place
+from devlib.portal.examining import Examining
 from devlib.portal.following import Following
 from devlib.portal.looking import Looking
 from devlib.portal.organising import Organising
@@ -13,8 +15,10 @@ from devlib.portal.services import Services, open_services
 __all__ = [
     "ROLE_ACTS",
     "Act",
+    "Analysing",
     "Changing",
     "Desk",
+    "Examining",
     "Following",
     "Looking",
     "Organising",

@@ -29,6 +29,7 @@ class Act(StrEnum):
     SWITCH_EXPORT = "switch export"
     SEE_AUDIT = "see audit"
     MANAGE_TOKENS = "manage tokens"
+    COMPACT = "compact"
 
 
 _LOOKING = frozenset({Act.SEE, Act.QUERY, Act.EXPORT})
@@ -37,7 +38,8 @@ _KEEPING = _LOOKING | {Act.COLLECT, Act.ADD, Act.REMOVE, Act.ASSIGN, Act.RELEASE
 ROLE_ACTS: dict[Role, frozenset[Act]] = {
     Role.VIEWER: _LOOKING,
     Role.CUSTOMER_ADMINISTRATOR: _KEEPING,
-    Role.OPERATOR: _KEEPING | {Act.ORGANISE, Act.SEE_AUDIT, Act.RELEASE_EXPORT, Act.MANAGE_TOKENS},
+    Role.OPERATOR: _KEEPING
+    | {Act.ORGANISE, Act.SEE_AUDIT, Act.RELEASE_EXPORT, Act.MANAGE_TOKENS, Act.COMPACT},
     Role.SERVICE_PROVIDER: frozenset(Act),
 }
 

@@ -1,4 +1,4 @@
-"""The acts that change the fleet: add, remove, assign, release, import, templates, reboot."""
+"""The acts that change the fleet: add, remove, assign, release, import, templates."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,13 +9,11 @@ from devlib.errors import StorageUnavailable, UsageError
 from devlib.fleet import (
     ImportMode,
     ImportReport,
-    Restart,
     add_device,
     assign_line,
     import_devices,
     release_line,
     remove_device,
-    restart_device,
     write_templates,
 )
 from devlib.language import message
@@ -171,23 +169,6 @@ class Changing(Desk):
             return write_templates(
                 services.inventory, services.catalogue, scope, folder, language=services.settings.language
             )
-
-    def reboot(self, mac: str | Mac, *, wait: float = 0.0) -> Restart:
-        """Restart one device through its registrar.
-
-        Args:
-            mac: the device.
-            wait: seconds to wait for its new registration, which alone proves the restart; 0 for none.
-
-        Returns:
-            What became of it: confirmed, accepted but unconfirmed, refused, no answer, not registered, …
-        """
-        with self._gate.act(Act.REBOOT, str(mac)) as doing:
-            device = self._device(mac)
-            services = self._services
-            outcome = restart_device(device, services.networks, services.catalogue, services.clock, wait=wait)
-            doing.detail = outcome.result.value
-            return outcome
 
     @contextmanager
     def _change(self, act: Act, target: str) -> Iterator[Doing]:

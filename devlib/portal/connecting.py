@@ -6,16 +6,19 @@ from typing import Self
 from devlib.clock import Clock, SystemClock
 from devlib.config import Settings, environment_token, load_settings
 from devlib.model import Identity
+from devlib.portal.analysing import Analysing
 from devlib.portal.changing import Changing
+from devlib.portal.examining import Examining
 from devlib.portal.following import Following
-from devlib.portal.looking import Looking
+from devlib.portal.keeping import Keeping
 from devlib.portal.organising import Organising
+from devlib.portal.restarting import RestartDesk
 from devlib.portal.services import Services, open_services
 from devlib.portal.signing_in import SignIn
 from devlib.portal.tokens import Tokens
 
 
-class Portal(Looking, Changing, Following, Organising, Tokens):
+class Portal(Analysing, Examining, Changing, Following, RestartDesk, Keeping, Organising, Tokens):
     """Everything that one identity may do, each act authorised and audited.
 
     Use it as a context manager, or close it.

@@ -70,6 +70,11 @@ class Desk:
             name = reader.site(scope, found.name, site).name
         return Place(found, name, scope.narrowed(site=name))
 
+    def _scope(self, customer: str | None, site: str | None) -> Scope:
+        if customer is None and site is None:
+            return self.identity.scope
+        return self._place(customer, site).scope
+
     @staticmethod
     def _with_site(sites: list[Site], name: str, seen: list[Customer]) -> list[Customer]:
         """Return the customers that have a site of that name; all of them where none has."""

@@ -1,13 +1,17 @@
 """Following: what networks tell by themselves goes into the lake as it happens."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from devlib.collect import Beside, Flush, FlushKind, Follower
 from devlib.errors import TryLater
 from devlib.portal.acts import Act
+from devlib.portal.keeping import DailyHousekeeping
 from devlib.portal.reporting import Reporting
+
+_LOOK_SECONDS = 60.0  # between two looks whether a day has ended
 
 
 class Following(Reporting):
@@ -58,10 +62,29 @@ class Following(Reporting):
                 return goes_on
 
             services.lake.sweep()
-            Follower(
-                services.collector, services.lake, services.networks, scope, services.clock, beside=beside
-            ).follow(note)
+            with _beside(DailyHousekeeping(services, self._gate)):
+                Follower(
+                    services.collector, services.lake, services.networks, scope, services.clock, beside=beside
+                ).follow(note)
             doing.note("stopped")
+
+
+@contextmanager
+def _beside(housekeeping: DailyHousekeeping) -> Iterator[None]:
+    """Keep house in a thread for the time of the block: a feed must not wait until a day is compacted."""
+    stop = threading.Event()
+
+    def keep() -> None:
+        while not stop.wait(_LOOK_SECONDS):
+            housekeeping.look()
+
+    thread = threading.Thread(target=keep, name="devlib-housekeeping")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def _ended(result: Flush | TryLater) -> tuple[str, str]:

@@ -8,7 +8,7 @@ import pandas as pd
 from devlib.analytics import analyst_tables, device_list, run_sql, site_table, state_counts, type_table
 from devlib.collect import DeviceStatus, ask_device
 from devlib.export import device_columns
-from devlib.model import ARTICLE_COLUMNS, DEVICE_LIST, OBSERVATIONS, Customer, Device, DeviceKind, Mac, Scope
+from devlib.model import ARTICLE_COLUMNS, DEVICE_LIST, OBSERVATIONS, Customer, Device, DeviceKind, Mac
 from devlib.portal.acts import Act
 from devlib.portal.desk import Desk
 from devlib.storage import DeviceFilter, LineFilter, choose_lines, to_frame
@@ -169,8 +169,3 @@ class Looking(Desk):
                 services.inventory, services.lake, services.catalogue, self.identity.scope
             )
             return run_sql(text, tables, services.settings.query)
-
-    def _scope(self, customer: str | None, site: str | None) -> Scope:
-        if customer is None and site is None:
-            return self.identity.scope
-        return self._place(customer, site).scope

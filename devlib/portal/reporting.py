@@ -28,6 +28,7 @@ from devlib.language import Language, message
 from devlib.model import Customer, Scope
 from devlib.portal.acts import Act
 from devlib.portal.desk import Desk, Place, outside
+from devlib.portal.keeping import DailyHousekeeping
 from devlib.storage import DeviceFilter
 
 
@@ -90,7 +91,8 @@ class Reporting(Desk):
 
             # A collector that was killed may have left a file that no manifest row names.
             self._services.lake.sweep()
-            keep_collecting(self._services.collector, scope, every, self._services.clock, note)
+            daily = DailyHousekeeping(self._services, self._gate)
+            keep_collecting(self._services.collector, scope, every, self._services.clock, note, daily)
             doing.detail = "stopped"
 
     def export_line_states(

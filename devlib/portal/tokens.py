@@ -66,7 +66,7 @@ class Tokens(Desk):
                 now, now + days * _DAY,
             )  # fmt: skip
             with self._services.inventory.write() as writer:
-                self._require_within(writer, principal)
+                self._require_holder(writer, principal)
                 writer.add_api_token(kept)
             doing.detail = f"token {number}, {days} days"
             return IssuedToken(f"{PREFIX}_{number}_{secret}", replace(kept, digest=""))
@@ -102,7 +102,7 @@ class Tokens(Desk):
             return self.identity.scope == Scope()
         return may_stand_for(self.identity, stored)
 
-    def _require_within(self, reader: Reader, principal: str) -> None:
+    def _require_holder(self, reader: Reader, principal: str) -> None:
         stored = stored_identity(reader, principal)
         if stored is not None and may_stand_for(self.identity, stored):
             return

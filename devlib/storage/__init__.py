@@ -1,20 +1,25 @@
 """Keeps things: the inventory in a database, snapshots in a lake of Parquet files."""
 
 from devlib.storage.audit_ledger import AuditCheck
+from devlib.storage.compaction import Compaction, Compactor
 from devlib.storage.connected import in_batches
 from devlib.storage.csv_file import csv_expression, write_csv
+from devlib.storage.day_ledger import DayFile, DayFileKind
 from devlib.storage.engine import WAL_SAFE_SINCE
 from devlib.storage.filters import DeviceFilter, DeviceOrder, Page
 from devlib.storage.inventory import Inventory, open_inventory
 from devlib.storage.lake import Lake, arrow_schema, naive, utc
 from devlib.storage.line_rows import LineFilter, LineRows, choose_lines
 from devlib.storage.manifest import Collected, Snapshot, current
+from devlib.storage.periods import PeriodRows, Span, period_dataset, state_periods
+from devlib.storage.process_name import ended, own_name
 from devlib.storage.publishing import write_whole
-from devlib.storage.query import Newest, Source, observations, to_frame
+from devlib.storage.query import Newest, Source, newest_observations, observations, to_frame
 from devlib.storage.query import run as run_query
 from devlib.storage.reader import Reader
 from devlib.storage.records import ApiToken, AuditEntry, DeviceRow, LineRow, NewAuditEntry, NewLine, Place
-from devlib.storage.restart_ledger import RestartRun, RestartStep
+from devlib.storage.restart_ledger import no_run
+from devlib.storage.restart_records import RestartRun, RestartStep, RunState, StepState
 from devlib.storage.typed_files import write_arrow, write_parquet
 from devlib.storage.writer import Writer
 
@@ -24,6 +29,10 @@ __all__ = [
     "AuditCheck",
     "AuditEntry",
     "Collected",
+    "Compaction",
+    "Compactor",
+    "DayFile",
+    "DayFileKind",
     "DeviceFilter",
     "DeviceOrder",
     "DeviceRow",
@@ -36,22 +45,32 @@ __all__ = [
     "NewLine",
     "Newest",
     "Page",
+    "PeriodRows",
     "Place",
     "Reader",
     "RestartRun",
     "RestartStep",
+    "RunState",
     "Snapshot",
     "Source",
+    "Span",
+    "StepState",
     "Writer",
     "arrow_schema",
     "choose_lines",
     "csv_expression",
     "current",
+    "ended",
     "in_batches",
     "naive",
+    "newest_observations",
+    "no_run",
     "observations",
     "open_inventory",
+    "own_name",
+    "period_dataset",
     "run_query",
+    "state_periods",
     "to_frame",
     "utc",
     "write_arrow",

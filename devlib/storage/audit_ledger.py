@@ -2,7 +2,7 @@
 
 The digest of an entry covers its values and the digest of the entry before it, so that whoever changes,
 removes or inserts one must write all later ones anew; `audit_head` tells how many there are. The database
-itself refuses changes (triggers of migration 0003). Who owns the database can still write a new chain:
+itself refuses changes (triggers of migration 0004). Who owns the database can still write a new chain:
 against that, the end of the chain is noted elsewhere (`devlib audit-verify` prints it).
 """
 

@@ -9,7 +9,7 @@ import os
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,9 +23,7 @@ from devlib.clock import Clock
 from devlib.errors import StorageUnavailable
 from devlib.language import message
 from devlib.model import (
-    FIRST_LAYOUT_COLUMNS,
     OBSERVATIONS,
-    OBSERVATIONS_LAYOUT,
     ColumnType,
     Scope,
     Table,
@@ -34,18 +32,21 @@ from devlib.storage.inventory import Inventory
 from devlib.storage.manifest import Collected, Snapshot, current, last_rows, newest_rows
 from devlib.storage.publishing import TEMPORARY, discard, publish
 from devlib.storage.snapshot_files import is_parquet, missing_file, unreadable_file
+from devlib.storage.snapshot_sql import quoted, rows_sql
 
 ORPHAN_AGE = timedelta(hours=1)
 _ROW_GROUP = 122_880
 _MOST_CHANGES = 16  # entries of one feed since the last whole snapshot, before they are put together
 _OUR_FOLDER = re.compile(r"\d{4}-\d{2}")
-_OUR_FILE = re.compile(rf"\.?\d{{8}}T\d{{6}}-[0-9a-f]{{12}}\.parquet({re.escape(TEMPORARY)})?")
+_FILE = r"\d{8}(?:T\d{6}|-day|-periods)-[0-9a-f]{12}\.parquet"
+_OUR_FILE = re.compile(rf"\.?{_FILE}({re.escape(TEMPORARY)})?")
 
-_NAMED_FILE = re.compile(r"\d{4}-\d{2}/\d{8}T\d{6}-[0-9a-f]{12}\.parquet\b")
+_NAMED_FILE = re.compile(rf"\d{{4}}-\d{{2}}/{_FILE}\b")
 
 _ARROW_TYPES: Mapping[ColumnType, pa.DataType] = {
     ColumnType.TEXT: pa.string(),
     ColumnType.INTEGER: pa.int64(),
+    ColumnType.REAL: pa.float64(),
     ColumnType.MOMENT: pa.timestamp("us"),
 }
 
@@ -65,6 +66,10 @@ def utc(moment: datetime | None) -> datetime | None:
     return None if moment is None else moment.replace(tzinfo=UTC)
 
 
+class Overtaken(Exception):
+    """Somebody else put the same entries of the manifest together meanwhile; nothing is entered."""
+
+
 class Lake:
     """Writes snapshots and gives them to DuckDB.
 
@@ -80,7 +85,7 @@ class Lake:
         self, folder: Path, inventory: Inventory, clock: Clock, *, memory: str = "1GB", threads: int = 2
     ) -> None:
         self.folder = folder
-        self._inventory = inventory
+        self.inventory = inventory
         self._clock = clock
         self._settings: dict[str, str | int | float | list[str]] = {
             "memory_limit": memory,
@@ -129,6 +134,9 @@ class Lake:
             # After a fork the parent's connection must not be touched: its threads are not in the child.
             if (base := self._connections.get(os.getpid())) is None:
                 spill = self.folder.parent / "spill" / str(os.getpid())
+                # DuckDB makes this folder when it needs it, but not the one above.
+                with suppress(OSError):
+                    spill.parent.mkdir(parents=True, exist_ok=True)
                 base = duckdb.connect(config={**self._settings, "temp_directory": str(spill)})
                 self._connections[os.getpid()] = base
             return base
@@ -151,9 +159,9 @@ class Lake:
             StorageUnavailable: the folder cannot be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        target = self._target(collected.observed_at)
+        target = self.target(collected.observed_at)
         rows = self._write_file(target, sql, inputs, values)
-        with self._inventory.write() as writer:
+        with self.inventory.write() as writer:
             return writer.add_snapshot(
                 collected,
                 path=str(target.relative_to(self.folder)),
@@ -167,8 +175,8 @@ class Lake:
     ) -> Snapshot:
         """Write rows of single lines that changed, beside the snapshots; readers see them at once.
 
-        After some of them since the last whole snapshot they are put together into one file, so that a busy
-        event feed does not leave thousands.
+        After some of them on one day (UTC) since the last whole snapshot they are put together into one file,
+        so that a busy event feed does not leave thousands.
 
         Args:
             sql: a query whose columns are those of `OBSERVATIONS`, in order.
@@ -188,36 +196,42 @@ class Lake:
         if len(small) <= _MOST_CHANGES:
             return entry
         together = self._put_together(small, replace(collected, changes=True))
-        with self._inventory.write() as writer:
-            merged = writer.add_snapshot(
-                together.collected,
-                path=together.path,
-                rows=together.rows,
-                bytes=together.bytes,
-                finished_at=together.finished_at,
-            )
-            writer.retire_snapshots([each.id for each in small], self._clock.now())
+        try:
+            with self.inventory.write() as writer:
+                merged = writer.add_snapshot(
+                    together.collected,
+                    path=together.path,
+                    rows=together.rows,
+                    bytes=together.bytes,
+                    finished_at=together.finished_at,
+                )
+                if writer.retire_snapshots([each.id for each in small], self._clock.now()) < len(small):
+                    raise Overtaken
+        except Overtaken:
+            discard(self.folder / together.path)
+            return entry
         return merged
 
     def _changes_since_whole(self, place: Scope, collected: Collected) -> list[Snapshot]:
         """Return the entries of the same feed since the last whole snapshot, newest first."""
         found: list[Snapshot] = []
-        with self._inventory.read() as reader:
+        with self.inventory.read() as reader:
             for each in reader.manifest(place):
                 theirs = each.collected
-                if not theirs.changes:
+                # Entries of two days never come into one file: the past could not be asked any more.
+                if not theirs.changes or theirs.observed_at.date() < collected.observed_at.date():
                     break
                 if (theirs.provider, theirs.customer, theirs.site) == (
                     collected.provider,
                     collected.customer,
                     collected.site,
-                ) and self.path(each).is_file():
+                ) and (self.path(each).is_file() and not each.in_day_file):
                     found.append(each)
         return found
 
     def _put_together(self, entries: Sequence[Snapshot], collected: Collected) -> Snapshot:
         newest = max(entries, key=lambda each: each.observed_at)
-        target = self._target(newest.observed_at)
+        target = self.target(newest.observed_at)
         sql = f"SELECT * FROM {self.relation(entries)} ORDER BY line_key, observed_at"  # noqa: S608 - own texts
         rows = self._write_file(target, sql, {}, {})
         return replace(
@@ -229,22 +243,48 @@ class Lake:
             finished_at=self._clock.now(),
         )
 
-    def _target(self, moment: datetime) -> Path:
-        return self.folder / f"{moment:%Y-%m}" / f"{moment:%Y%m%dT%H%M%S}-{uuid4().hex[:12]}.parquet"
+    def target(self, moment: datetime, kind: str = "") -> Path:
+        """Return a new name for a file.
+
+        Args:
+            moment: what it tells of, UTC.
+            kind: `day` or `periods` for a file of a whole day; empty for one of a moment.
+        """
+        name = f"{moment:%Y%m%d}-{kind}" if kind else f"{moment:%Y%m%dT%H%M%S}"
+        return self.folder / f"{moment:%Y-%m}" / f"{name}-{uuid4().hex[:12]}.parquet"
 
     def _write_file(
         self, target: Path, sql: str, inputs: Mapping[str, Any], values: Mapping[str, object]
     ) -> int:
-        temporary = target.with_name(f".{target.name}{TEMPORARY}")
         columns = ", ".join(f"{column.name}::{column.type} AS {column.name}" for column in OBSERVATIONS)
+        return self.copy(target, f"SELECT {columns} FROM ({sql})", inputs, values)  # noqa: S608 - own texts
+
+    def copy(
+        self, target: Path, sql: str, inputs: Mapping[str, Any], values: Mapping[str, object] | None = None
+    ) -> int:
+        """Write the rows of a query into a file that appears whole or not at all.
+
+        Args:
+            target: the name of the file, from `target`.
+            sql: the query.
+            inputs: relations that it reads.
+            values: its parameters.
+
+        Returns:
+            The number of rows.
+
+        Raises:
+            StorageUnavailable: the folder cannot be written.
+        """
+        temporary = target.with_name(f".{target.name}{TEMPORARY}")
         copy = (
-            f"COPY (SELECT {columns} FROM ({sql})) TO '{_quoted(temporary)}' "  # noqa: S608 - own texts
+            f"COPY ({sql}) TO '{quoted(temporary)}' "
             f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})"
         )
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with self.connection(inputs) as cursor:
-                counted = cursor.execute(copy, dict(values)).fetchone()
+                counted = cursor.execute(copy, dict(values or {})).fetchone()
             publish(temporary, target)
         except (OSError, duckdb.IOException) as error:
             discard(temporary)
@@ -266,18 +306,7 @@ class Lake:
 
     def relation(self, snapshots: Sequence[Snapshot]) -> str:
         """Return SQL, for a FROM clause, of all rows of these snapshots; an empty relation for none."""
-        if not snapshots:
-            nothing = ", ".join(f"NULL::{column.type} AS {column.name}" for column in OBSERVATIONS)
-            return f"(SELECT {nothing} WHERE false)"
-        parts = []
-        for layout in sorted({each.layout for each in snapshots}, reverse=True):
-            paths = [self.path(each) for each in snapshots if each.layout == layout]
-            files = ", ".join(f"'{_quoted(path)}'" for path in paths)
-            # Without the last setting a folder called `customer=X` on the way would be a column.
-            parts.append((layout, f"read_parquet([{files}], hive_partitioning = false)"))
-        if len(parts) == 1 and parts[0][0] == OBSERVATIONS_LAYOUT:
-            return parts[0][1]
-        return f"({' UNION ALL BY NAME '.join(_filled_up(*each) for each in parts)})"
+        return rows_sql(self.folder, snapshots)
 
     def current_relation(self, snapshots: Sequence[Snapshot]) -> str:
         """Return SQL of the newest row of each line in these snapshots; see `newest_rows`."""
@@ -315,11 +344,13 @@ class Lake:
             missing.append(snapshot)
             return False
 
-        with self._inventory.read() as reader:
+        with self.inventory.read() as reader:
             return current(reader, scope, until, readable)
 
     def sweep(self, *, keep_retired: timedelta = ORPHAN_AGE) -> list[Path]:
         """Remove files that no manifest row names and that are older than `ORPHAN_AGE`, and retired ones.
+
+        The own files of snapshots whose rows moved to a day file are among them.
 
         Only files with names that `write` gives are touched.
 
@@ -330,14 +361,18 @@ class Lake:
             The files removed.
         """
         now = self._clock.now()
-        with self._inventory.read() as reader:
-            known = reader.snapshot_paths()
+        with self.inventory.read() as reader:
+            known = reader.snapshot_paths(moved_since=now - keep_retired)
             over = reader.retired_snapshots(before=now - keep_retired)
+            days_over = reader.retired_day_files(before=now - keep_retired)
         orphans = [path for path in self._old_files(now) if str(path.relative_to(self.folder)) not in known]
-        removed = orphans + [self.path(each) for each in over]
-        if over:
-            with self._inventory.write() as writer:
+        # A day file is that of many snapshots: it goes when it is retired itself.
+        own = [each.path for each in over if not each.in_day_file]
+        removed = orphans + [self.folder / path for path in (*own, *(each.path for each in days_over))]
+        if over or days_over:
+            with self.inventory.write() as writer:
                 writer.forget_snapshots([each.id for each in over])
+                writer.forget_day_files([each.id for each in days_over])
         for path in removed:
             path.unlink(missing_ok=True)
         return removed
@@ -351,16 +386,5 @@ class Lake:
                 yield path
 
 
-def _filled_up(layout: int, rows: str) -> str:
-    """Return SQL of rows of an older layout with the columns that came later, empty."""
-    later = OBSERVATIONS.columns[FIRST_LAYOUT_COLUMNS:] if layout < OBSERVATIONS_LAYOUT else ()
-    nothing = "".join(f", NULL::{column.type} AS {column.name}" for column in later)
-    return f"SELECT *{nothing} FROM {rows}"  # noqa: S608 - own texts
-
-
 def _sites(collected: Collected) -> frozenset[str] | None:
     return None if collected.site is None else frozenset({collected.site})
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")

@@ -5,25 +5,33 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, delete, insert, or_, select, true, update
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, insert, or_, select, true, update
 
 from devlib.errors import NotFound, UsageError
 from devlib.language import message
 from devlib.model import OBSERVATIONS_LAYOUT, Identity, Role, Scope
-from devlib.storage.connected import Connected
+from devlib.storage.day_ledger import DayReader, DayWriter
 from devlib.storage.filters import PLACES, in_scope, in_scope_customer
 from devlib.storage.manifest import Collected, Snapshot
-from devlib.storage.schema import customers, identities, providers, sites, snapshots
+from devlib.storage.schema import (
+    customers,
+    day_files,
+    identities,
+    providers,
+    sites,
+    snapshots,
+)
 
 _MANIFEST_PAGE = 100
 _MANIFEST = (
     snapshots.outerjoin(providers, snapshots.c.provider_id == providers.c.id)
     .outerjoin(customers, snapshots.c.customer_id == customers.c.id)
     .outerjoin(sites, snapshots.c.site_id == sites.c.id)
+    .outerjoin(day_files, snapshots.c.day_file_id == day_files.c.id)
 )
 
 
-class LedgerReader(Connected):
+class LedgerReader(DayReader):
     """Answers questions about identities and the manifest."""
 
     def identity(self, principal: str) -> Identity | None:
@@ -73,9 +81,35 @@ class LedgerReader(Connected):
             )
         return _snapshot(row)
 
-    def snapshot_paths(self) -> set[str]:
-        """Return the paths of all files that the manifest names, retired ones too."""
-        return set(self.connection.scalars(select(snapshots.c.path)))
+    def snapshot_paths(self, *, moved_since: datetime | None = None) -> set[str]:
+        """Return the paths of all files that the manifest names, retired ones too.
+
+        Args:
+            moved_since: leave out the own files of snapshots whose rows moved to a day file before this
+                moment, UTC: nobody reads them any more.
+        """
+        found = select(snapshots.c.path)
+        if moved_since is not None:
+            found = found.select_from(_MANIFEST).where(
+                or_(day_files.c.made_at.is_(None), day_files.c.made_at >= moved_since)
+            )
+        return set(self.connection.scalars(found)) | self.day_file_paths()
+
+    def observed_between(
+        self, scope: Scope, until: datetime | None = None
+    ) -> tuple[datetime, datetime] | None:
+        """Return the moments of the first and the last living snapshot that touches the scope.
+
+        Args:
+            scope: the part of the fleet that is asked about.
+            until: the latest moment that counts, UTC; `None` for now.
+        """
+        moments = (func.min(snapshots.c.observed_at), func.max(snapshots.c.observed_at))
+        found = select(*moments).where(snapshots.c.retired_at.is_(None), _touches(scope))
+        if until is not None:
+            found = found.where(snapshots.c.observed_at <= until)
+        first, last = self.connection.execute(found).one()
+        return None if first is None else (first, last)
 
     def retired_snapshots(self, *, before: datetime) -> list[Snapshot]:
         """Return the snapshots that were retired before a moment, UTC."""
@@ -83,7 +117,7 @@ class LedgerReader(Connected):
         return [_snapshot(row) for row in self.connection.execute(found)]
 
 
-class LedgerWriter(Connected):
+class LedgerWriter(DayWriter):
     """Changes identities and the manifest."""
 
     def put_identity(self, identity: Identity) -> None:
@@ -141,15 +175,21 @@ class LedgerWriter(Connected):
         key = self.connection.execute(insert(snapshots).values(values).returning(snapshots.c.id)).scalar_one()
         return Snapshot(key, path, collected, finished_at, rows, bytes, OBSERVATIONS_LAYOUT)
 
-    def retire_snapshots(self, ids: Iterable[int], at: datetime) -> None:
+    def retire_snapshots(self, ids: Iterable[int], at: datetime) -> int:
         """Take snapshots out of the manifest's living ones; their files stay until they are swept.
+
+        One whose rows are in a day file stays, for the others in that file do.
 
         Args:
             ids: their numbers.
             at: the moment to note, UTC.
+
+        Returns:
+            How many were taken out.
         """
-        living = snapshots.c.id.in_(list(ids)) & snapshots.c.retired_at.is_(None)
-        self.connection.execute(update(snapshots).where(living).values(retired_at=at))
+        free = and_(snapshots.c.retired_at.is_(None), snapshots.c.day_file_id.is_(None))
+        change = update(snapshots).where(snapshots.c.id.in_(list(ids)), free).values(retired_at=at)
+        return self.connection.execute(change).rowcount
 
     def forget_snapshots(self, ids: Iterable[int]) -> None:
         """Remove entries from the manifest; their numbers are never used again."""
@@ -186,6 +226,7 @@ def _keys_of(collected: Collected, place: tuple[int | None, ...]) -> dict[str, i
 def _manifest() -> Select[Any]:
     names = (providers.c.name, customers.c.name, sites.c.name)
     columns = [each.label(kind) for each, kind in zip(names, ("provider", "customer", "site"), strict=True)]
+    columns += [day_files.c.path.label("day_path"), day_files.c.layout.label("day_layout")]
     newest_first = (snapshots.c.observed_at.desc(), snapshots.c.id.desc())
     return select(snapshots, *columns).select_from(_MANIFEST).order_by(*newest_first)
 
@@ -213,7 +254,9 @@ def _older_than(row: Row[Any]) -> ColumnElement[bool]:
 
 def _snapshot(row: Row[Any]) -> Snapshot:
     collected = Collected(row.provider, row.customer, row.site, row.observed_at, row.changes)
-    return Snapshot(row.id, row.path, collected, row.finished_at, row.rows, row.bytes, row.layout)
+    moved = row.day_file_id is not None
+    path, layout = (row.day_path, row.day_layout) if moved else (row.path, row.layout)
+    return Snapshot(row.id, path, collected, row.finished_at, row.rows, row.bytes, layout, moved)
 
 
 def _identity(row: Row[Any]) -> Identity:

@@ -1,15 +1,15 @@
 """The rows that a reader takes from the lake: those of a scope, cut by a filter."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from devlib.config import QueryLimits
 from devlib.model import LineState, Scope
 from devlib.storage.lake import Lake
-from devlib.storage.manifest import Snapshot, literal
-from devlib.storage.query import Newest, Source, observations, run
+from devlib.storage.manifest import Snapshot, literal, one_of, scope_conditions
+from devlib.storage.query import Source, newest_observations, run
 
 _SEARCHED = (
     "site", "mac", "device_name", "device_type", "line_port", "user_id", "first_name", "last_name",
@@ -64,7 +64,7 @@ def choose_lines(
         QueryRefused: the condition is no SQL condition over these columns.
         QueryTimeout: it took too long.
     """
-    conditions = [*_of_scope(scope), *_of_filter(line_filter)]
+    conditions = [*scope_conditions(scope), *_of_filter(line_filter)]
     inputs: dict[str, Any] = {}
     if line_filter.condition.strip():
         inputs["chosen"] = _keys(lake, snapshots, scope, line_filter.condition, limits)
@@ -79,30 +79,18 @@ def choose_lines(
 def _keys(
     lake: Lake, snapshots: Sequence[Snapshot], scope: Scope, condition: str, limits: QueryLimits
 ) -> Any:  # noqa: ANN401 - Arrow has no types
-    files = [lake.path(each) for each in snapshots]
-    source = Source("line_states", lambda: Newest(observations(files, scope), snapshots))
+    source = Source("line_states", lambda: newest_observations(lake, snapshots, scope))
     # The condition stands on a line of its own, so that a comment in it cannot hide the bracket.
     sql = f"SELECT line_key FROM line_states WHERE (\n{condition}\n)"  # noqa: S608 - runs shut off
     return run(sql, [source], limits.model_copy(update={"rows": 100_000_000}))
 
 
-def _of_scope(scope: Scope) -> list[str]:
-    conditions = [
-        f"{name} = {literal(value)}"
-        for name, value in (("provider", scope.provider), ("customer", scope.customer))
-        if value is not None
-    ]
-    if scope.sites is not None:
-        conditions.append(_one_of("site", sorted(scope.sites)))
-    return conditions
-
-
 def _of_filter(line_filter: LineFilter) -> list[str]:
     conditions = []
     if line_filter.states:
-        conditions.append(_one_of("state", [state.value for state in line_filter.states]))
+        conditions.append(one_of("state", [state.value for state in line_filter.states]))
     if line_filter.device_types:
-        conditions.append(_one_of("device_type", line_filter.device_types))
+        conditions.append(one_of("device_type", line_filter.device_types))
     if text := line_filter.search.strip():
         found = [f"contains(lower({name}), {literal(text.lower())})" for name in _SEARCHED]
         digits = text.translate(str.maketrans("", "", ":-."))
@@ -110,8 +98,3 @@ def _of_filter(line_filter: LineFilter) -> list[str]:
             found.append(f"contains(replace(mac, ':', ''), {literal(digits.upper())})")
         conditions.append(f"({' OR '.join(found)})")
     return conditions
-
-
-def _one_of(name: str, values: Iterable[str]) -> str:
-    listed = ", ".join(literal(value) for value in values)
-    return f"{name} IN ({listed})" if listed else "false"

@@ -49,7 +49,8 @@ class Collected:
 class Snapshot:
     """One entry of the manifest; `path` is relative to the lake's folder.
 
-    `layout` is the version of the columns in its file: older ones lack those that came later.
+    `layout` is the version of the columns in its file: older ones lack those that came later. `in_day_file`
+    tells that the file is that of a whole day, in which the column `snapshot_id` tells its rows from others'.
     """
 
     id: int
@@ -59,6 +60,7 @@ class Snapshot:
     rows: int
     bytes: int
     layout: int = 1
+    in_day_file: bool = False
 
     @property
     def observed_at(self) -> datetime:
@@ -187,3 +189,21 @@ def _coverage(collected: Collected) -> str:
 def literal(text: str) -> str:
     """Return `text` as an SQL string literal."""
     return "'" + text.replace("'", "''").replace("\0", "") + "'"
+
+
+def scope_conditions(scope: Scope) -> list[str]:
+    """Return the SQL conditions that a row of the lake lies in a scope."""
+    conditions = [
+        f"{name} = {literal(value)}"
+        for name, value in (("provider", scope.provider), ("customer", scope.customer))
+        if value is not None
+    ]
+    if scope.sites is not None:
+        conditions.append(one_of("site", sorted(scope.sites)))
+    return conditions
+
+
+def one_of(name: str, values: Iterable[str]) -> str:
+    """Return the SQL condition that a column has one of these values."""
+    listed = ", ".join(literal(value) for value in values)
+    return f"{name} IN ({listed})" if listed else "false"

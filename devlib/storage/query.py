@@ -19,8 +19,8 @@ from devlib.config import QueryLimits
 from devlib.errors import DevlibError, QueryRefused, QueryTimeout
 from devlib.language import message
 from devlib.model import OBSERVATIONS, Scope
-from devlib.storage.lake import arrow_schema
-from devlib.storage.manifest import Snapshot, newest_rows
+from devlib.storage.lake import Lake, arrow_schema
+from devlib.storage.manifest import Snapshot, newest_rows, scope_conditions
 from devlib.storage.snapshot_files import require_readable
 
 # Errors that say nothing about the files.
@@ -75,22 +75,65 @@ def observations(files: Iterable[Path], scope: Scope) -> ds.Dataset:
     """Return the rows of these snapshot files that lie in the scope.
 
     Args:
-        files: snapshot files.
+        files: snapshot files; one that is named several times is read once.
         scope: what the asker may see.
 
     Raises:
         StorageUnavailable: one of them is missing.
     """
-    paths = [str(path) for path in files]
+    return limited(_whole(files, arrow_schema(OBSERVATIONS)), scope)
+
+
+def newest_observations(lake: Lake, snapshots: Sequence[Snapshot], scope: Scope) -> Newest:
+    """Return the rows of these snapshots that lie in the scope, to be shown newest first of each line.
+
+    Those of snapshots in a day file are read now: others' rows are in that file too.
+
+    Args:
+        lake: holds the files.
+        snapshots: of `Lake.current`.
+        scope: what the asker may see.
+
+    Raises:
+        StorageUnavailable: a file is missing.
+    """
+    own = [lake.path(each) for each in snapshots if not each.in_day_file]
     schema = arrow_schema(OBSERVATIONS)
+    rows = _whole(own, schema)
+    if moved := [each for each in snapshots if each.in_day_file]:
+        where = " AND ".join(scope_conditions(scope)) or "true"
+        with lake.connection() as cursor:
+            found = cursor.sql(f"SELECT * FROM {lake.relation(moved)} WHERE {where}")  # noqa: S608 - own texts
+            table = found.to_arrow_table().select(schema.names).cast(schema)
+        rows = ds.dataset([rows, ds.dataset(table)]) if own else ds.dataset(table)
+    return Newest(limited(rows, scope), snapshots)
+
+
+def dataset_of(files: Iterable[Path], table: pa.Table, scope: Scope) -> ds.Dataset:
+    """Return the rows of files and of an Arrow table, of the same columns, that lie in the scope.
+
+    Args:
+        files: Parquet files.
+        table: more rows.
+        scope: what the asker may see.
+    """
+    return limited(ds.dataset([_whole(files, table.schema), ds.dataset(table)]), scope)
+
+
+def _whole(files: Iterable[Path], schema: pa.Schema) -> ds.Dataset:
+    paths = sorted({str(path) for path in files})
     if not paths:
         return ds.dataset(schema.empty_table())
     try:
         # No partitioning: a folder called `customer=X` on the way is no column.
-        whole = ds.dataset(paths, schema=schema, format="parquet", partitioning=None)
+        return ds.dataset(paths, schema=schema, format="parquet", partitioning=None)
     except OSError:
         require_readable(paths)
         raise
+
+
+def limited(whole: ds.Dataset, scope: Scope) -> ds.Dataset:
+    """Return those rows of a dataset with places that lie in the scope."""
     limits = [
         ds.field(name) == value
         for name, value in (("provider", scope.provider), ("customer", scope.customer))

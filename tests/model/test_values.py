@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import devlib.model
 from devlib.model import (
+    ANSWERS,
     ARTICLE_COLUMNS,
     DEVICE_LIST,
     EVERYTHING,
@@ -34,6 +35,7 @@ TABLES = (
     IMPORT_RESULT,
     SUPPORTED_DEVICES,
     SITE_TYPES,
+    *ANSWERS,
 )
 NOW = datetime(2026, 11, 2, tzinfo=UTC)
 

@@ -111,9 +111,9 @@ def test_an_audit_from_before_is_chained(new_database, clock) -> None:
                 config = Config()
                 config.set_main_option("script_location", str(MIGRATIONS))
                 config.attributes["connection"] = writing
-                (command.upgrade if where == "0002" else command.downgrade)(config, where)
+                (command.upgrade if where == "0003" else command.downgrade)(config, where)
 
-    move("0002")
+    move("0003")
     with engine.connect() as connection, connection.begin():
         for number in range(3):
             values = {"at": clock.now(), "principal": f"p{number}", "role": "", "session": "", "act": "é"}

@@ -45,11 +45,15 @@ def _make_restart_runs() -> None:
         "restart_runs",
         sa.Column("id", _long(), sa.Identity(), nullable=False),
         _moment("created_at", nullable=False),
-        *_texts("principal", "target", "state"),
+        *_texts("principal", "target", "scope", "state", "reason"),
         sa.Column("rate", sa.Float(), nullable=False),
         sa.Column("canary", sa.Integer(), nullable=False),
         sa.Column("stop_after", sa.Integer(), nullable=False),
-        sa.Column("wait", sa.Float(), nullable=False),
+        *(sa.Column(name, sa.Float(), nullable=False) for name in ("stop_share", "patience")),
+        sa.Column("answer_seconds", sa.Float(), nullable=False),
+        sa.Column("window", sa.Integer(), nullable=False),
+        sa.Column("holder", sa.Text()),
+        _moment("held_until"),
         _moment("finished_at"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_restart_runs")),
         sqlite_autoincrement=True,
@@ -61,15 +65,19 @@ def _make_restart_devices() -> None:
         "restart_devices",
         sa.Column("run_id", _long(), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
-        *_texts("mac", "provider", "customer", "line_port", "event", "state", "outcome", "reason"),
-        sa.Column("boot_seconds", sa.Float(), nullable=False),
+        *_texts("mac", "device_type", "provider", "customer", "site", "network", "line_port", "event"),
+        *(sa.Column(name, sa.Float(), nullable=False) for name in ("boot_seconds", "confirm_seconds")),
+        sa.Column("canary", sa.Boolean(), nullable=False),
+        *_texts("state", "outcome", "reason"),
+        sa.Column("code", sa.Integer()),
         sa.Column("attempts", sa.Integer(), nullable=False),
         _moment("sent_at"),
-        sa.Column("call_id_before", sa.Text(), nullable=True),
-        _moment("confirmed_at"),
+        *_texts("calls_before", "phone_before"),
+        _moment("ended_at"),
         sa.PrimaryKeyConstraint("run_id", "position", name=op.f("pk_restart_devices")),
         sa.ForeignKeyConstraint(
             ["run_id"], ["restart_runs.id"], name=op.f("fk_restart_devices_run_id"), ondelete="CASCADE"
         ),
     )
-    op.create_index(op.f("ix_restart_devices_mac"), "restart_devices", ["mac"])
+    for column in ("mac", "sent_at"):
+        op.create_index(op.f(f"ix_restart_devices_{column}"), "restart_devices", [column])
