@@ -9,6 +9,14 @@ CSV = {"Content-Type": "text/csv"}
 FILE = b"Site,Device Type,MAC Address\nKiel,CP-8851,0015651234aa\n"
 TICKET = "f" * 32
 
+QUESTIONS = (
+    "aged-lines", "availability", "capacity", "compare", "comparison-summary", "firmware-census",
+    "flapping-lines", "heat-map", "outages", "state-changes", "state-counts", "states-at", "sunburst",
+    "time-in-state", "user-agent-census",
+)  # fmt: skip
+TWO = {"first": "2026-11-01T00:00:00Z", "second": "2026-11-02T00:00:00Z"}
+MOMENTS = {"compare": TWO, "comparison-summary": TWO, "states-at": {"moment": "2026-11-02T00:00:00Z"}}
+
 # What asks for things of Clinic, by address; what an address gives to people of Bakery is never Clinic's.
 CASES = {
     ("POST", "/v1/customers"): {"json": {"name": "New", "provider": PROVIDER}},
@@ -39,6 +47,17 @@ CASES = {
     ("GET", "/v1/exports/{number}"): {},
     ("GET", "/v1/exports/{number}/file"): {},
     ("DELETE", "/v1/exports/{number}"): {},
+    ("POST", "/v1/probes"): {"json": {"customer": "Clinic"}},
+    ("POST", "/v1/restart-plans"): {"json": {"customer": "Clinic"}},
+    ("GET", "/v1/restarts/{number}"): {},
+    ("GET", "/v1/dect/stations"): {"params": {"customer": "Clinic"}},
+    ("GET", "/v1/dect/handsets"): {"params": {"customer": "Clinic"}},
+    ("GET", "/v1/findings"): {"params": {"customer": "Clinic"}},
+    ("GET", "/v1/unrecognised"): {"params": {"customer": "Clinic"}},
+    **{
+        ("GET", f"/v1/questions/{name}"): {"params": {"customer": "Clinic"} | MOMENTS.get(name, {})}
+        for name in QUESTIONS
+    },
     ("GET", "/v1/device-list"): {"params": {"customer": "Clinic"}},
     ("POST", "/v1/imports"): {"params": {"customer": "Clinic"}, "content": FILE, "headers": CSV},
     ("GET", "/v1/template"): {"params": {"customer": "Clinic"}},
@@ -47,6 +66,9 @@ OWN_ONLY = {
     ("GET", "/v1/identity"): {},
     ("GET", "/v1/customers"): {},
     ("GET", "/v1/tokens"): {},
+    ("GET", "/v1/restarts"): {},
+    ("POST", "/v1/compactions"): {},
+    ("GET", "/v1/questions/line-history"): {"params": {"line": FOREIGN}},
     ("GET", "/v1/export-queue"): {},
     ("POST", "/v1/sql"): {"json": {"text": "SELECT * FROM devices, sites, snapshots, line_states"}},
 }

@@ -1,13 +1,16 @@
 """The application: routes, errors, limits, health, and an orderly end."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 import anyio.to_thread
 from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 
 from devlib.api.documentation import document
 from devlib.api.export_routes import add_export_routes
@@ -17,7 +20,7 @@ from devlib.api.health import add_health_routes
 from devlib.api.intake import Intake
 from devlib.api.metrics import Metrics
 from devlib.api.openid import OpenIdProviders, Provider
-from devlib.api.problems import on_accident, on_devlib_error, on_http_error, on_wrong_request
+from devlib.api.problems import on_accident, on_devlib_error, on_http_error, problem, wrong_request
 from devlib.api.routing import add_routes
 from devlib.api.signing import Doorkeeper
 from devlib.errors import DevlibError
@@ -49,7 +52,7 @@ def create_application(services: Services) -> Intake:
     application.add_exception_handler(DevlibError, on_devlib_error)
     application.add_exception_handler(HTTPException, on_http_error)
     application.add_exception_handler(Exception, on_accident)
-    application.add_exception_handler(RequestValidationError, on_wrong_request)
+    application.add_exception_handler(RequestValidationError, _on_wrong_request(doorkeeper))
     add_routes(application, services, doorkeeper)
     add_export_routes(application, desk, doorkeeper)
     add_file_routes(application, services, doorkeeper)
@@ -63,6 +66,19 @@ def _doorkeeper(services: Services) -> Doorkeeper:
         return Doorkeeper(services)
     providers = OpenIdProviders([Provider(each, services.clock) for each in settings], services.clock)
     return Doorkeeper(services, providers.sign_in)
+
+
+def _on_wrong_request(doorkeeper: Doorkeeper) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def answer(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for no other
+        try:
+            await run_in_threadpool(doorkeeper.sign_in, request)
+        except DevlibError as refused:
+            # Who is not known learns that, and not what else is wrong.
+            return problem(request, refused)
+        return wrong_request(request, error)
+
+    return answer
 
 
 def _document(application: FastAPI) -> dict[str, object]:

@@ -2,12 +2,21 @@
 
 import inspect
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from fastapi import FastAPI, Path, Query
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    create_model,
+)
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,8 +28,23 @@ from devlib.portal import Portal, Services
 from devlib.portal.routes import ROUTES, Route, spread_type
 
 LONGEST_TEXT = 10_000
+_FIRST_YEAR, _LAST_YEAR = 1970, 2200
 _LARGEST = 2**53 - 1  # JSON of other languages has no larger exact number
 Text = Annotated[str, StringConstraints(max_length=LONGEST_TEXT)]
+
+
+def plausible(moment: datetime) -> datetime:
+    """Return a moment with which every database and Python can calculate.
+
+    Raises:
+        ValueError: it lies before 1970 or after 2200.
+    """
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise ValueError("a moment between 1970 and 2200 is needed")
+    return moment.astimezone(UTC)
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(plausible)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
 
@@ -95,6 +119,8 @@ def model_of(route: Route) -> type[Body] | None:
         if wire is float:
             limits.setdefault("le", 1e9)
         shown = ["all"] if default is None and name in route.whole else default
+        if isinstance(default, timedelta):
+            shown = default.total_seconds()
         needed = default is inspect.Parameter.empty
         fields[name] = (_bounded(wire), Field(**limits) if needed else Field(shown, **limits))
     if not fields:
@@ -112,6 +138,10 @@ def _limits(route: Route, name: str) -> dict[str, Any]:
 
 def wire_type(kind: Any) -> Any:  # noqa: ANN401 - types
     """Return the type of a parameter as JSON has it: a MAC address is text."""
+    if kind is timedelta:
+        return float  # seconds
+    if kind is datetime:
+        return Moment
     if kind is Mac or (get_origin(kind) is not None and Mac in get_args(kind)):
         return str
     if getattr(get_origin(kind), "__name__", "") in ("Iterable", "Sequence"):
@@ -136,6 +166,9 @@ def _arguments(route: Route, given: Mapping[str, Any]) -> dict[str, Any]:
     for name in route.whole:
         if values.get(name) is not None and tuple(values[name]) == ("all",):
             values[name] = None
+    for name, (kind, _) in route.parameters.items():
+        if kind is timedelta and name in values:
+            values[name] = timedelta(seconds=values[name])
     if route.spread:
         kind = spread_type(route.hints[route.spread])
         theirs = {name: values.pop(name) for name in list(values) if name in kind.__dataclass_fields__}

@@ -17,6 +17,7 @@ from devlib.cli import (
     looking,
     machine,
     organising,
+    probing,
     reporting,
     restarting,
     serving,
@@ -35,6 +36,7 @@ COMMANDS = (
     *looking.COMMANDS,
     *examining.COMMANDS,
     *analysing.COMMANDS,
+    *probing.COMMANDS,
     *changing.COMMANDS,
     *restarting.COMMANDS,
     *organising.COMMANDS,
@@ -45,7 +47,7 @@ _INTERRUPTED = 130
 _SHOWS_STATES = frozenset(
     {
         "collect", "follow", "export", "status", "reboot", "restart", "sql", "dect", "findings", "history",
-        "changes", "outages", "flapping", "aged", "states", "compare", "census", "availability",
+        "changes", "outages", "flapping", "probe", "aged", "states", "compare", "census", "availability",
     }
 )  # fmt: skip
 

@@ -5,6 +5,7 @@ from devlib.collect.asking import Progress, nobody_serves
 from devlib.collect.collection import Collection, Collector
 from devlib.collect.following import Beside, Flush, FlushKind, Follower
 from devlib.collect.networks import Networks, Served, configured_networks
+from devlib.collect.probing import ProbedLine, probe_lines
 from devlib.collect.rule import EXPIRY_SLACK, STATES_SQL, Evidence, Known, Verdict, judge, newest
 from devlib.collect.schedule import keep_collecting, parse_distance
 from devlib.collect.status import DeviceStatus, LineStatus, ask_device
@@ -25,6 +26,7 @@ __all__ = [
     "Known",
     "LineStatus",
     "Networks",
+    "ProbedLine",
     "Progress",
     "Served",
     "Verdict",
@@ -35,5 +37,6 @@ __all__ = [
     "newest",
     "nobody_serves",
     "parse_distance",
+    "probe_lines",
     "run_blocking",
 ]

@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from devlib.config.networks import KamailioSettings, NetworkSettings, Seconds, Section, SimulatorSettings
 from devlib.config.secret import Secret
 from devlib.config.service import ApiSettings, OidcRule, OidcSettings
+from devlib.config.tokens import fresh_token, fresh_tokens
 from devlib.errors import ConfigurationError
 from devlib.language import Language, choose_language, message
 
@@ -33,6 +34,8 @@ __all__ = [
     "SimulatorSettings",
     "account_name",
     "environment_token",
+    "fresh_token",
+    "fresh_tokens",
     "load_settings",
 ]
 

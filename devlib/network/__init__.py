@@ -33,6 +33,7 @@ from devlib.network.protocol import (
     RestartOutcome,
     network_form,
 )
+from devlib.network.reach import Prober, Reach, ReachOutcome
 from devlib.network.simulator import Simulator
 from devlib.network.simulator_devices import DeviceOf
 from devlib.network.sip_digest import Credentials
@@ -60,6 +61,9 @@ __all__ = [
     "Parts",
     "Phone",
     "PhoneFleet",
+    "Prober",
+    "Reach",
+    "ReachOutcome",
     "RegistrationSource",
     "RestartAnswer",
     "RestartOutcome",

@@ -5,6 +5,7 @@ What it can know follows from that.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
 
@@ -22,6 +23,9 @@ from devlib.network.kamailio_completing import completed
 from devlib.network.kamailio_events import EventFeed
 from devlib.network.kamailio_location import Location
 from devlib.network.kamailio_lookup import UNREADABLE, Place, Sweep
+from devlib.network.kamailio_probe import Probe
+from devlib.network.kamailio_sip import ProxyPath, restart_outcome
+from devlib.network.kamailio_uac import RpcPath, read_uac, send_by_rpc
 from devlib.network.protocol import (
     CHECK_SYNC,
     Answers,
@@ -34,24 +38,13 @@ from devlib.network.protocol import (
     network_form,
     require_restartable,
 )
+from devlib.network.reach import Reach
 from devlib.network.rpc_client import Limits, NoAnswerInTime, RpcClient
 
 MOST_DUMPED = 5_000  # contacts; `ul.dump` is quadratic beyond (SIP study §2)
 
 _DUMP = Limits.of(seconds=30.0, answer_bytes=16 << 20)  # 5 000 contacts are about 3 MB
 _NO_UPTIME = message("The registrar does not tell since when it runs: what it forgot cannot be told.")
-_SUCCESS_CLASS = 2  # RFC 3261 §21.2
-_OUTCOMES = {
-    401: RestartOutcome.AUTH_NEEDED,
-    407: RestartOutcome.AUTH_NEEDED,
-    408: RestartOutcome.NO_ANSWER,
-    404: RestartOutcome.UNROUTABLE,
-    410: RestartOutcome.UNROUTABLE,
-    430: RestartOutcome.UNROUTABLE,
-    478: RestartOutcome.UNROUTABLE,
-    480: RestartOutcome.UNROUTABLE,
-    503: RestartOutcome.UNROUTABLE,
-}
 
 
 class Kamailio:
@@ -69,6 +62,7 @@ class Kamailio:
         self._clock = clock
         self._client = RpcClient(settings)
         self._place = Place(settings.name, self._client, settings.table, clock)
+        self._proxy = ProxyPath(settings, self._client, settings.sip_proxy) if settings.sip_proxy else None
         self._location = Location(settings, clock) if settings.database else None
         self._capabilities = Capabilities(
             user_agent=True,
@@ -241,7 +235,10 @@ class Kamailio:
     async def restart(
         self, line_port: str, event: str = CHECK_SYNC, limit_seconds: float = 8.0
     ) -> RestartAnswer:
-        """Ask a phone to restart: NOTIFY through `tm.t_uac_wait`, routed by the registrar to all contacts.
+        """Ask a phone to restart: one NOTIFY, routed by the registrar to the line port's contacts.
+
+        It goes through `sip_proxy`, with digest where the phone asks for it; where none is set, through the
+        registrar's own `tm.t_uac_wait`, which can answer no challenge.
 
         Raises:
             UsageError: line port or event is not of that form; nothing was sent.
@@ -256,30 +253,46 @@ class Kamailio:
             return RestartAnswer(line_port, RestartOutcome.UNREACHABLE, reason=str(error.what))
         except Unreadable:
             return RestartAnswer(line_port, RestartOutcome.UNREACHABLE, reason=str(UNREADABLE))
+        if self._proxy is not None:
+            return await self._proxy.notify(line_port, event, limit_seconds)
         return await self._notify(line_port, event, next_hop(held.result), limit_seconds)
+
+    async def probe(self, line_ports: Iterable[str]) -> AsyncIterator[Reach]:
+        """Yield whether each phone answers OPTIONS, within `probe_window` and `probe_seconds`.
+
+        They go through `sip_proxy`; where none is set, through the registrar's own `tm.t_uac_wait`.
+        """
+        path = self._proxy or RpcPath(self._place, self._settings)
+        probe = Probe(self.lookup, path, self._clock, self._settings.probe_window)
+        async with aclosing(probe.run(line_ports)) as found:
+            async for reach in found:
+                yield reach
 
     async def _notify(
         self, line_port: str, event: str, hop: str | None, limit_seconds: float
     ) -> RestartAnswer:
-        address = network_form(line_port)
-        headers = (
-            f"From: <sip:devlib@{address.rpartition('@')[2]}>\r\nTo: <sip:{address}>\r\n"
-            f"Event: {event}\r\nSubscription-State: terminated\r\n"
-        )
-        params = ["NOTIFY", f"sip:{address}", hop or ".", ".", headers]
+        headers = f"Event: {event}\r\nSubscription-State: terminated\r\n"
         try:
             # A NOTIFY that reached the phone twice would be two restarts.
-            limits = Limits.of(limit_seconds)
-            answer = await self._client.call("tm.t_uac_wait", params, limits=limits, once=True)
+            answer = await send_by_rpc(self._client, "NOTIFY", line_port, hop, headers, limit_seconds)
         except NoAnswerInTime:
-            # The registrar answered a moment ago, so that it is the phone that keeps silent.
-            return RestartAnswer(line_port, RestartOutcome.NO_ANSWER)
+            # The registrar answered a moment ago: the silence is the phone's where it still does.
+            return await self._no_answer(line_port)
         except NetworkUnreachable as error:
             return RestartAnswer(line_port, RestartOutcome.UNREACHABLE, reason=str(error.what))
         return _classify(line_port, answer)
 
+    async def _no_answer(self, line_port: str) -> RestartAnswer:
+        try:
+            await self._client.call("core.version", [])
+        except NetworkUnreachable as error:
+            return RestartAnswer(line_port, RestartOutcome.UNREACHABLE, reason=str(error.what))
+        return RestartAnswer(line_port, RestartOutcome.NO_ANSWER)
+
     async def close(self) -> None:
         """Close the connections; calling twice is harmless."""
+        if self._proxy is not None:
+            await self._proxy.close()
         await self._client.close()
 
     async def _count(self) -> int | None:
@@ -290,14 +303,10 @@ class Kamailio:
 
 
 def _classify(line_port: str, answer: RpcAnswer) -> RestartAnswer:
-    """Read the result of `tm.t_uac_wait`: an array of changing length, code and reason first."""
+    """Return what `tm.t_uac_wait` answered to a NOTIFY."""
     if answer.fault is not None:
         return RestartAnswer(line_port, RestartOutcome.UNROUTABLE, reason=answer.fault)
-    result = answer.result
-    code = clean_integer(result[0]) if isinstance(result, list) and result else None
-    if code is None:
+    if (said := read_uac(answer.result)) is None:
         return RestartAnswer(line_port, RestartOutcome.UNREACHABLE, reason=str(UNREADABLE))
-    reason = clean_text(result[1], 200) if isinstance(result, list) and len(result) > 1 else None
-    accepted = code // 100 == _SUCCESS_CLASS
-    outcome = RestartOutcome.ACCEPTED if accepted else _OUTCOMES.get(code, RestartOutcome.REFUSED)
-    return RestartAnswer(line_port, outcome, code, reason or "")
+    code, reason, _ = said
+    return RestartAnswer(line_port, restart_outcome(code), code, reason)

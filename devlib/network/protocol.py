@@ -17,6 +17,7 @@ from devlib.errors import UsageError
 from devlib.language import Message, message
 from devlib.model import Binding
 from devlib.network.hostile import clean_text
+from devlib.network.reach import Prober
 
 CHECK_SYNC = "check-sync;reboot=true"
 NO_LINE_PORT = message("This is no SIP address of the form user@domain.")
@@ -269,7 +270,7 @@ class Restarter(Protocol):
         ...
 
 
-class Network(RegistrationSource, Restarter, Protocol):
+class Network(RegistrationSource, Restarter, Prober, Protocol):
     """What `open_network` gives."""
 
 

@@ -30,12 +30,15 @@ from devlib.network.protocol import (
     RestartOutcome,
     require_restartable,
 )
+from devlib.network.reach import Reach, ReachOutcome
 from devlib.network.simulator_devices import DeviceOf
 from devlib.network.simulator_lines import NOWHERE
 from devlib.network.simulator_script import ScriptedLine
 from devlib.network.simulator_world import World
 
 _LOOK_EVERY = 1.0  # seconds between two looks of the event feed
+_PROBE_SECONDS = 4.0  # for which a probe waits
+_FASTEST_MS, _SPREAD_MS = 4, 60  # milliseconds of a phone's answer
 _AT_ONCE = 2_000  # line ports between two turns of the event loop
 
 
@@ -71,6 +74,7 @@ class Simulator:
             explicit_unregister=True,
             restart=True,
             whole=bool(self._known),
+            probe=True,
         )
 
     @property
@@ -80,7 +84,7 @@ class Simulator:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Everything but probing."""
+        """Everything."""
         return self._capabilities
 
     async def lookup(self, line_ports: Iterable[str]) -> Answers:
@@ -194,6 +198,36 @@ class Simulator:
         if outcome is RestartOutcome.ACCEPTED:
             self._world.reboot(line, moment)
         return RestartAnswer(line_port, outcome, code, text)
+
+    async def probe(self, line_ports: Iterable[str]) -> AsyncIterator[Reach]:
+        """Yield whether each phone answers at the clock's moment; the silent ones cost one wait together."""
+        silent = []
+        for number, line_port in enumerate(dict.fromkeys(line_ports), 1):
+            reach = self._reach(line_port, self._moment())
+            if reach.outcome is ReachOutcome.SILENT:
+                silent.append(reach)
+            else:
+                yield reach
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+        if silent:
+            await self._clock.wait(_PROBE_SECONDS)
+        for reach in silent:
+            yield reach
+
+    def _reach(self, line_port: str, moment: float) -> Reach:
+        line = self._world.line(line_port)
+        if line.registrar == NOWHERE:
+            return Reach(line_port, ReachOutcome.UNROUTABLE, reason=NO_LINE_PORT)
+        if (reason := self._unreachable(moment).get(line.registrar)) is not None:
+            return Reach(line_port, ReachOutcome.UNREACHABLE, reason=reason)
+        binding = self._world.binding(line_port, line, moment)
+        if binding is None:
+            return Reach(line_port, ReachOutcome.NOT_REGISTERED)
+        if self._world.silent(line_port, line, moment):
+            return Reach(line_port, ReachOutcome.SILENT)
+        seconds = (_FASTEST_MS + line.bits % _SPREAD_MS) / 1000
+        return Reach(line_port, ReachOutcome.ANSWERS, 200, seconds, binding.user_agent)
 
     # --- by hand
 

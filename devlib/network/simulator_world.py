@@ -142,18 +142,21 @@ class World:
         form = network_form(line_port)
         if decided := self._restart_answers.get(form):
             return *decided, ""
-        if played := self._scripted.get(form):
-            silent = played.silent_since is not None
-        else:
-            second = int(moment)
-            outage = self.weather.outage(line.site, second)
-            silent = not line.temper.on(second) or bool(outage and outage[0] <= moment < outage[1])
-            for limit, outcome, code, text in _REFUSALS:
-                if line.bits // 1000 % 100 < limit and not silent:
-                    return outcome, code, text
-        if silent:
+        if self.silent(line_port, line, moment):
             return RestartOutcome.NO_ANSWER, 408, "Request Timeout"
+        if form not in self._scripted:
+            for limit, outcome, code, text in _REFUSALS:
+                if line.bits // 1000 % 100 < limit:
+                    return outcome, code, text
         return RestartOutcome.ACCEPTED, 200, "OK"
+
+    def silent(self, line_port: str, line: SimulatedLine, moment: float) -> bool:
+        """Return whether the phone behind `line_port` has no power or no network at `moment`."""
+        if played := self.played(line_port):
+            return played.silent_since is not None
+        second = int(moment)
+        outage = self.weather.outage(line.site, second)
+        return not line.temper.on(second) or bool(outage and outage[0] <= moment < outage[1])
 
     def reboot(self, line: SimulatedLine, moment: float) -> None:
         """Let the device of `line` register anew, 8 to 30 s after `moment`."""

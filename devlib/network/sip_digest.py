@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
+from devlib.network.sip import to_bytes
+
 _SCHEME = re.compile(r"\s*digest\s+(.*)", re.IGNORECASE | re.DOTALL)
 _PARAMETER = re.compile(
     r"([A-Za-z][A-Za-z0-9\-]{0,31})\s*=\s*(?:\"((?:[^\"\\]|\\.){0,2048})\"|([^\s,\"]{0,512}))"
@@ -27,11 +29,11 @@ class Credentials:
 
 
 def _md5(text: str) -> str:
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    return hashlib.md5(to_bytes(text), usedforsecurity=False).hexdigest()
 
 
 def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(to_bytes(text)).hexdigest()
 
 
 def _hash_of(algorithm: str) -> _Hash:
@@ -66,6 +68,11 @@ def _strength(challenge: str) -> int:
         return 0
     offered = {each.strip().lower() for each in parameters.get("qop", "auth").split(",")}
     return _STRENGTH.get(parameters.get("algorithm", "MD5").upper(), 0) if "auth" in offered else 0
+
+
+def is_stale(challenge: str) -> bool:
+    """Return whether a challenge says that only its nonce was too old: the password may be right."""
+    return (parse_digest(challenge) or {}).get("stale", "").lower() == "true"
 
 
 def answer_challenge(
@@ -159,4 +166,4 @@ def is_right_answer(
     if given.get("algorithm", "MD5").upper() not in _STRENGTH or given.get("qop", "auth") != "auth":
         return False
     expected = _response(given, method, credentials.password.get_secret_value())
-    return hmac.compare_digest(expected.encode(), given["response"].lower().encode("utf-8", "replace"))
+    return hmac.compare_digest(expected.encode(), to_bytes(given["response"].lower()))

@@ -9,6 +9,7 @@ from devlib.portal.examining import Examining
 from devlib.portal.following import Following
 from devlib.portal.looking import Looking
 from devlib.portal.organising import Organising
+from devlib.portal.probing import Probing, reach_counts
 from devlib.portal.reporting import Reporting
 from devlib.portal.services import Services, open_services
 
@@ -24,8 +25,10 @@ __all__ = [
     "Organising",
     "Place",
     "Portal",
+    "Probing",
     "Reporting",
     "Services",
     "connect",
     "open_services",
+    "reach_counts",
 ]

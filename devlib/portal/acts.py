@@ -24,6 +24,7 @@ class Act(StrEnum):
     RELEASE = "release"
     IMPORT = "import"
     REBOOT = "reboot"
+    PROBE = "probe"
     ORGANISE = "organise"
     RELEASE_EXPORT = "release export"
     SWITCH_EXPORT = "switch export"
@@ -33,7 +34,16 @@ class Act(StrEnum):
 
 
 _LOOKING = frozenset({Act.SEE, Act.QUERY, Act.EXPORT})
-_KEEPING = _LOOKING | {Act.COLLECT, Act.ADD, Act.REMOVE, Act.ASSIGN, Act.RELEASE, Act.IMPORT, Act.REBOOT}
+_KEEPING = _LOOKING | {
+    Act.COLLECT,
+    Act.ADD,
+    Act.REMOVE,
+    Act.ASSIGN,
+    Act.RELEASE,
+    Act.IMPORT,
+    Act.REBOOT,
+    Act.PROBE,
+}
 
 ROLE_ACTS: dict[Role, frozenset[Act]] = {
     Role.VIEWER: _LOOKING,

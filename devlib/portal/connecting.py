@@ -12,13 +12,14 @@ from devlib.portal.examining import Examining
 from devlib.portal.following import Following
 from devlib.portal.keeping import Keeping
 from devlib.portal.organising import Organising
+from devlib.portal.probing import Probing
 from devlib.portal.restarting import RestartDesk
 from devlib.portal.services import Services, open_services
 from devlib.portal.signing_in import SignIn
 from devlib.portal.tokens import Tokens
 
 
-class Portal(Analysing, Examining, Changing, Following, RestartDesk, Keeping, Organising, Tokens):
+class Portal(Analysing, Examining, Changing, Following, RestartDesk, Keeping, Organising, Probing, Tokens):
     """Everything that one identity may do, each act authorised and audited.
 
     Use it as a context manager, or close it.

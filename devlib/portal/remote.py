@@ -10,9 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, unquote
 
+import pandas as pd
 import pyarrow as pa
 
 from devlib.errors import CapabilityMissing, NetworkUnreachable
+from devlib.fleet import RestartPlan, RestartReport
+from devlib.fleet.restart_report import device_rows
 from devlib.language import Language, message
 from devlib.model import Identity
 from devlib.network.service_client import ServiceAnswer, ServiceClient
@@ -57,6 +60,10 @@ class RemotePortal(RemoteFiles, Portal):
             CapabilityMissing: always.
         """
         raise _only_there("services")
+
+    def restart_devices(self, plan: RestartPlan | RestartReport) -> pd.DataFrame:
+        """Return the devices of a plan or a run as a frame with the columns of `RESTART_DEVICES`."""
+        return to_frame(device_rows(plan.steps, self._language))
 
     def close(self) -> None:
         """Close the connections to the service."""

@@ -110,6 +110,16 @@ def _fields(kind: Any) -> dict[str, tuple[Any, Any]]:  # noqa: ANN401 - a datacl
 
 
 _LIMIT = {"limit": (1, 10_000)}
+_QUESTIONS = "/v1/questions"
+
+
+def _question(act: str, **bounds: tuple[float, float]) -> Route:
+    """Return the route of a question over snapshots: it changes nothing and gives a frame."""
+    return Route(act, "GET", f"{_QUESTIONS}/{act.replace('_', '-')}", bounds=bounds)
+
+
+_SPAN = (1.0, 366 * 86_400.0)  # seconds
+
 
 ROUTES = (
     Route("customers", "GET", "/v1/customers"),
@@ -143,6 +153,31 @@ ROUTES = (
     Route("new_token", "POST", "/v1/tokens", 201, bounds={"days": (1, 366)}),
     Route("tokens", "GET", "/v1/tokens"),
     Route("revoke_token", "DELETE", "/v1/tokens/{number}", 204),
+    Route("probe", "POST", "/v1/probes"),
+    Route("plan_restart", "POST", "/v1/restart-plans"),
+    Route("restarts", "GET", "/v1/restarts"),
+    Route("restart_run", "GET", "/v1/restarts/{number}"),
+    Route("compact", "POST", "/v1/compactions"),
+    Route("dect_stations", "GET", "/v1/dect/stations"),
+    Route("dect_handsets", "GET", "/v1/dect/handsets"),
+    Route("findings", "GET", "/v1/findings"),
+    Route("unrecognised", "GET", "/v1/unrecognised"),
+    _question("aged_lines"),
+    _question("availability", bucket=(60.0, 366 * 86_400.0)),
+    _question("capacity"),
+    _question("compare"),
+    _question("comparison_summary"),
+    _question("firmware_census"),
+    _question("flapping_lines", changes=(1, 1_000_000)),
+    _question("heat_map"),
+    _question("line_history"),
+    _question("outages", share=(0.0, 1.0), least=(1, 1_000_000), tolerance=_SPAN),
+    _question("state_changes"),
+    _question("state_counts"),
+    _question("states_at"),
+    _question("sunburst"),
+    _question("time_in_state"),
+    _question("user_agent_census"),
 )  # fmt: skip
 
 FILE_ACTS: Mapping[str, str] = {
@@ -159,6 +194,10 @@ NOT_OVER_HTTP: Mapping[str, str] = {
     "identity": "no act: GET /v1/identity tells it",
     "services": "what the portal works with stays on its machine",
     "keep_collecting": "a collector runs beside the database: devlib collect --every",
+    "restart": "a run takes minutes to hours and belongs beside the registrars: devlib restart",
+    "resume_restart": "a run takes minutes to hours and belongs beside the registrars: devlib restart",
+    "restart_devices": "shows a plan or a report that one has; no service is asked",
+    "trial_lines": "phones of the lab are tried on the machine beside the registrar: devlib lab",
     "follow": "a follower runs beside the database: devlib follow",
 }
 """Public names of `Portal` without an address of their own, and why."""

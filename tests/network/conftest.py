@@ -124,7 +124,13 @@ class KamailioLab:
         self.network = open_network(settings, self.clock)
 
 
-@pytest.fixture(params=["simulator", pytest.param("kamailio", marks=pytest.mark.kamailio)])
+@pytest.fixture(
+    params=[
+        "simulator",
+        pytest.param("kamailio", marks=pytest.mark.kamailio),
+        pytest.param("kamailio over its proxy", marks=pytest.mark.kamailio),
+    ]
+)
 async def lab(request: pytest.FixtureRequest) -> AsyncIterator[Lab]:
     """Each network in turn; what holds for one must hold for the other."""
     if request.param == "simulator":
@@ -132,7 +138,13 @@ async def lab(request: pytest.FixtureRequest) -> AsyncIterator[Lab]:
         return
     registrar = request.getfixturevalue("kamailio")
     clock = SystemClock()
-    settings = KamailioSettings(kind="kamailio", name="trial", rpc_url=registrar.rpc_url)
+    settings = KamailioSettings(
+        kind="kamailio",
+        name="trial",
+        rpc_url=registrar.rpc_url,
+        sip_proxy=registrar.sip_proxy if "proxy" in request.param else None,
+        probe_seconds=2.0,
+    )
     async with PhoneFleet(registrar.address, clock) as fleet:
         played = KamailioLab(settings, fleet, clock)
         yield played

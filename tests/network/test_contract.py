@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from devlib.errors import UsageError
-from devlib.network import RestartOutcome
+from devlib.network import ReachOutcome, RestartOutcome
 
 LINE = "2001@lyon.alpha.example"
 NOBODY = "2999@nowhere.example"
@@ -185,3 +185,59 @@ async def test_a_restart_refuses_what_would_break_the_message(lab, line_port, ev
     """Neither line port nor event can add a header to the NOTIFY."""
     with pytest.raises(UsageError):
         await lab.network.restart(line_port, event)
+
+
+async def reach_of(lab, *line_ports):
+    """Probe line ports; each must have exactly one outcome."""
+    found = [reach async for reach in lab.network.probe(line_ports)]
+    assert sorted(reach.line_port for reach in found) == sorted(line_ports)
+    return {reach.line_port: reach for reach in found}
+
+
+async def test_a_probe_tells_who_answers_from_who_is_silent(lab):
+    """Registered and answers, registered but silent, not registered, no address: each is told apart."""
+    silent, gone = "2002@lyon.alpha.example", "2003@lyon.alpha.example"
+    for line_port in (LINE, silent, gone):
+        await lab.register(line_port)
+    await lab.fall_silent(silent)
+    await lab.sign_off(gone)
+    found = await reach_of(lab, LINE, silent, gone, "no address", "a@b\r\nEvil: yes")
+    assert {line_port: reach.outcome for line_port, reach in found.items()} == {
+        LINE: ReachOutcome.ANSWERS,
+        silent: ReachOutcome.SILENT,
+        gone: ReachOutcome.NOT_REGISTERED,
+        "no address": ReachOutcome.UNROUTABLE,
+        "a@b\r\nEvil: yes": ReachOutcome.UNROUTABLE,
+    }
+    assert found[LINE].code == 200
+    assert 0 < found[LINE].seconds < 2
+    assert found[silent].seconds is None
+
+
+async def test_a_probe_leaves_the_binding_as_it_was(lab):
+    """Asking a phone whether it answers changes nothing at the registrar."""
+    await lab.register(LINE)
+    (before,) = await bindings_of(lab, LINE)
+    await reach_of(lab, LINE)
+    (after,) = await bindings_of(lab, LINE)
+    assert after.call_id == before.call_id
+
+
+async def test_a_probe_over_a_dead_network_finds_nothing_out(lab):
+    """Where the network cannot be asked, no phone is called silent, and each outcome has its reason."""
+    await lab.break_network()
+    asked = [f"{number}@lyon.alpha.example" for number in range(300)]
+    found = await reach_of(lab, *asked)
+    assert {reach.outcome for reach in found.values()} == {ReachOutcome.UNREACHABLE}
+    assert all(reach.reason.in_language("fr") for reach in found.values())
+
+
+async def test_a_probe_may_be_left_in_the_middle(lab):
+    """Whoever stops reading leaves nothing under way, and the network can be asked again."""
+    ports = [f"{number}@lyon.alpha.example" for number in range(2100, 2130)]
+    for line_port in ports:
+        await lab.register(line_port)
+    probing = lab.network.probe(ports)
+    assert (await anext(probing)).outcome is ReachOutcome.ANSWERS
+    await probing.aclose()
+    assert (await reach_of(lab, ports[0]))[ports[0]].outcome is ReachOutcome.ANSWERS

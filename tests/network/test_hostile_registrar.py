@@ -351,18 +351,26 @@ async def test_the_login_is_sent_and_never_shown():
         assert b64encode(b"suite:wr0ng").decode() not in shown
 
 
-async def test_a_silent_phone_is_told_from_a_silent_registrar():
-    """The registrar has just answered the lookup, so a NOTIFY without answer is the phone's silence."""
+@pytest.mark.parametrize(
+    ("lives", "outcome"), [(True, RestartOutcome.NO_ANSWER), (False, RestartOutcome.UNREACHABLE)]
+)
+async def test_a_silent_phone_is_told_from_a_silent_registrar(lives, outcome):
+    """A NOTIFY without answer is the phone's silence only where the registrar still answers after it."""
 
     async def half(request):
-        if (await request.json())["method"] == "ul.lookup":
+        method = (await request.json())["method"]
+        if method == "ul.lookup":
             return web.json_response({"result": contacts({})})
+        if method == "core.version" and lives:
+            return web.json_response({"result": "kamailio"})
+        if method == "core.version":
+            return web.Response(status=502)
         await asyncio.sleep(30)
         return web.Response()
 
     async with served(half) as port, kamailio_at(port) as network:
         answer = await network.restart(LINE, limit_seconds=0.1)
-    assert answer.outcome is RestartOutcome.NO_ANSWER
+    assert answer.outcome is outcome
 
 
 @pytest.mark.parametrize(

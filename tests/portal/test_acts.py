@@ -36,6 +36,7 @@ CHANGES = {
     Act.RELEASE: lambda p, f: p.release(mac_of(1), 1),
     Act.IMPORT: lambda p, f: p.import_devices(f, customer="Bakery"),
     Act.REBOOT: lambda p, f: p.reboot(mac_of(1)),
+    Act.PROBE: lambda p, f: p.probe(mac=mac_of(1)),
     Act.COLLECT: lambda p, f: p.collect("Bakery"),
     Act.SEE: lambda p, f: p.devices(),
     Act.QUERY: lambda p, f: p.sql("SELECT 1 AS one"),
