@@ -36,6 +36,7 @@ class TokenSignIn:
         if found is None:
             raise not_signed_in()
         self._services = services
+        self._fresh: Identity | None = None
         self._number, self._digest = found[1], digest_of(found[2])
 
     @property
@@ -46,18 +47,17 @@ class TokenSignIn:
     def read(self) -> Identity:
         """Return the identity for which the token speaks, as the store has it now.
 
+        The first act of a request takes what `sign_in` read a moment ago; every later look is a new one.
+
         Raises:
             NotSignedIn: the token is unknown, expired or revoked, or its secret is wrong.
             NotAllowed: its identity is stored no longer, or not clear.
         """
+        if (fresh := self._fresh) is not None:
+            self._fresh = None
+            return fresh
         with self._services.inventory.read() as reader:
-            token = self._token(reader)
-            identity = stored_identity(reader, token.principal)
-        if identity is None:
-            raise NotAllowed(
-                message("The identity of this token is not stored any more."), remedy=_ask_for_one()
-            )
-        return identity
+            return self._identity(reader, reader.api_token(self._number))
 
     def sign_in(self) -> Identity:
         """Do as `read`, and note that the token was used.
@@ -67,18 +67,30 @@ class TokenSignIn:
         """
         with self._services.inventory.read() as reader:
             token = reader.api_token(self._number)
-        try:
-            identity = self.read()
-        except NotAllowed as error:
+            try:
+                identity = self._identity(reader, token)
+            except NotAllowed as error:
+                refusal: NotAllowed | None = error
+            else:
+                refusal = None
+        if refusal is not None:
             if token is not None:
-                self._record_refusal(token, error)
-            raise
+                self._record_refusal(token, refusal)
+            raise refusal
         if token is not None:
             self._note_use(token)
+        self._fresh = identity
         return identity
 
-    def _token(self, reader: Reader) -> ApiToken:
-        token = reader.api_token(self._number)
+    def _identity(self, reader: Reader, token: ApiToken | None) -> Identity:
+        identity = stored_identity(reader, self._checked(token).principal)
+        if identity is None:
+            raise NotAllowed(
+                message("The identity of this token is not stored any more."), remedy=_ask_for_one()
+            )
+        return identity
+
+    def _checked(self, token: ApiToken | None) -> ApiToken:
         right = compare_digest(self._digest, _NOBODY if token is None else token.digest)
         if token is None or not right:
             raise not_signed_in()

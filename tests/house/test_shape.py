@@ -63,6 +63,8 @@ def floors_importing(*names):
         (("duckdb",), {"storage", "analytics"}),
         (("plotly", "ipywidgets", "anywidget"), {"ui"}),
         (("aiohttp",), {"network", "api"}),
+        (("httpx",), {"network", "api"}),
+        (("fastapi", "starlette", "uvicorn", "prometheus_client", "jwt", "zstandard"), {"api"}),
         # The export queue reads the URL of its database as SQLAlchemy does.
         (("sqlalchemy", "alembic"), {"storage", "export"}),
         (("rich", "argparse"), {"cli", "demo"}),

@@ -84,7 +84,8 @@ def test_every_error_comes_back(kind):
 @pytest.mark.parametrize(
     "values",
     [{}, {"error": "SystemExit"}, {"error": 7}, {"what": {"text": "{0.__class__}", "values": {}}},
-     {"what": "x"}, {"what": {"text": "{a", "values": {}}}, {"error": "Message"}, {"retry_after": "soon", "what": None}],
+     {"what": "x"}, {"what": {"text": "{a", "values": {}}},
+     {"error": "Message"}, {"retry_after": "soon", "what": None}],
 )  # fmt: skip
 def test_a_problem_of_a_stranger_is_still_an_error(values):
     """Whatever a wrong proxy sends becomes an error of the tree that can be read, and nothing else."""
