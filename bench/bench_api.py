@@ -66,7 +66,7 @@ def _seed(home: Path, rows: int) -> str:
             for number in range(1, _DEVICES + 1):
                 mac = Mac(0x001565 << 24 | number)
                 writer.add_device(EVERYTHING, "C", NewDevice(mac, "Yealink T46S", "S"))
-                line = NewLine(f"{number}@s.example", User(f"u{number}"))
+                line = NewLine(f"{number}@s.example", User(f"u{number}"), port=1)
                 writer.assign_lines(EVERYTHING, services.catalogue, [(mac, line)])
             writer.put_identity(Identity("script", Role.VIEWER, Scope("P", "C")))
         big_snapshot(services.lake, rows)

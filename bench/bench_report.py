@@ -29,7 +29,9 @@ SELECT 'P' AS provider, 'C' AS customer, printf('site %05d', i // 125) AS site,
     '192.0.2.' || (i % 255) AS public_address, '10.0.0.' || (i % 255) AS private_address,
     '' AS base_station_id, TIMESTAMP '2026-11-01' AS observed_at, 1 AS bindings, 'registered' AS state_before,
     TIMESTAMP '2026-11-01' AS state_known_at, 'live' AS evidence, 'n' AS network, i AS line_key,
-    'Yealink' AS vendor, 'desk' AS kind, '' AS chain_id
+    'Yealink' AS vendor, 'desk' AS kind, '' AS chain_id, '' AS instance, 'c' || i AS call_id,
+    'Yealink' AS said_vendor, 'T46S' AS said_model, '66.85.0.5' AS firmware, '' AS said_mac,
+    '' AS said_mac_from, 0 AS ghosts, '' AS current_base, '' AS reason, 'live' AS evidence_before
 FROM range({rows}) AS t(i) ORDER BY i
 """
 

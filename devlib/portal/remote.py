@@ -144,7 +144,7 @@ def _frame(answer: ServiceAnswer) -> Any:  # noqa: ANN401 - a frame
 
 def _only_there(name: str) -> CapabilityMissing:
     return CapabilityMissing(
-        message("{name} is not done over HTTP: {reason}.", name=name, reason=NOT_OVER_HTTP[name]),
+        message("{name} is not done over HTTP.", name=name),
         remedy=message("Do it on the machine of the service."),
     )
 

@@ -30,7 +30,7 @@ def test_the_token_shows_nowhere(monkeypatch):
     with devlib.connect("http://127.0.0.1:9/") as portal:
         assert isinstance(portal, Portal)
         assert "hush" not in repr(portal) + repr(vars(portal))
-        with pytest.raises(CapabilityMissing, match="beside"):
+        with pytest.raises(CapabilityMissing, match="not done over HTTP"):
             portal.follow(lambda _: False)
     with pytest.raises(UsageError) as caught:
         devlib.connect("http://127.0.0.1:9", token="hush\n…")
