@@ -43,8 +43,8 @@ SELECT n AS line_key, 'Bench Telecom' AS provider,
     'Primary' AS line_type, 'user' || n AS user_id, 'Ann' || hash(n) % 500 AS first_name,
     'O''Hara' || hash(n, 1) % 5000 AS last_name,
     '+3340' || lpad(n::VARCHAR, 7, '0') AS phone_number, (1000 + n % 9000)::VARCHAR AS extension,
-    'sip:' || (2000000 + n) || '@10.' || hash(n, 2) % 200 || '.' || hash(n, 3) % 250 || '.' || hash(n, 4) % 250
-        || ':' || 5060 + hash(n, 5) % 1000 || ';transport=tcp' AS contact,
+    'sip:' || (2000000 + n) || '@10.' || hash(n, 2) % 200 || '.' || hash(n, 3) % 250
+        || '.' || hash(n, 4) % 250 || ':' || 5060 + hash(n, 5) % 1000 || ';transport=tcp' AS contact,
     ['Yealink SIP-T46S 66.86.0.', 'Cisco-CP-8851-3PCC/11.3.', 'snomD785/10.1.', 'PolycomVVX-VVX_450/6.4.']
         [1 + n // 2 % 4] || hash(n // 40) % 9 AS user_agent,
     ['Yealink', 'Cisco', 'Snom', 'Poly'][1 + n // 2 % 4] AS vendor, 'desk' AS kind,

@@ -46,8 +46,8 @@ COMMANDS = (
 _INTERRUPTED = 130
 _SHOWS_STATES = frozenset(
     {
-        "collect", "follow", "export", "status", "reboot", "restart", "sql", "dect", "findings", "history",
-        "changes", "outages", "flapping", "probe", "aged", "states", "compare", "census", "availability",
+        "collect", "follow", "export", "status", "probe", "reboot", "restart", "sql", "dect", "findings",
+        "history", "changes", "outages", "flapping", "aged", "states", "compare", "census", "availability",
     }
 )  # fmt: skip
 

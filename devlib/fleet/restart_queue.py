@@ -18,8 +18,7 @@ from devlib.storage import RestartStep, StepState
 KnownMacs = Callable[[Collection[int]], Collection[int]]
 """Returns those of the MAC numbers that devices of the inventory have."""
 
-_AHEAD_SECONDS = 2.0  # of sending, for which lines are looked up at once
-_MOST_AHEAD = 500
+_AHEAD = 4  # times as many as are sent next: one look at many lines costs less than many looks
 _FRESH_SECONDS = 5.0  # an older look tells too little of how a device is registered
 _RETRY_SECONDS = 2.0
 
@@ -67,8 +66,7 @@ class RestartQueue:
         while self._ready and now - self._ready[0][2] > _FRESH_SECONDS:
             self._waiting.appendleft(self._ready.popleft()[0])
         if len(self._ready) < count:
-            ahead = max(count, min(int(self._book.run.rate * _AHEAD_SECONDS), _MOST_AHEAD))
-            await self._prepare(ahead - len(self._ready))
+            await self._prepare(_AHEAD * count - len(self._ready))
         found: list[tuple[int, Chosen]] = []
         while self._ready and len(found) < count:
             position, chosen, _ = self._ready.popleft()

@@ -7,8 +7,11 @@ from devlib.network.sip import SipMessage, parse_message
 
 NO_ANSWER, NO_TRANSPORT = 408, 503  # RFC 3261 §8.1.3.1
 
-_START = re.compile(rb"SIP/2\.0 ([1-6][0-9][0-9]) ([^\r\n]*)\r\nVia: SIP/2\.0/[A-Z]+ ([!-+\--~]+)\r\n")
-_PARAMETER = b";branch="
+# One Via without blanks, quotes of no meaning here; its first branch, in any case, as the parser reads it.
+_START = re.compile(
+    rb"SIP/2\.0 ([1-6][0-9][0-9]) ([^\r\n]*)\r\nVia: SIP/2\.0/[A-Z]+ "
+    rb"[!-+\--~]*?;[bB][rR][aA][nN][cC][hH]=([!-+\--:<-~]+)(?:;[!-+\--~]*)?\r\n"
+)
 # Beginnings of lines that decide how the whole is read: Via, CSeq, Content-Length in any spelling, a folded
 # line, the end of the head.
 _TELLING = re.compile(rb"\n(?:[vVlL \t\n]|[cC][sS][eE]|[cC][oO][nN][tT][eE][nN][tT]-[lL]|\r\n)")
@@ -81,7 +84,5 @@ def quick_look(data: bytes) -> tuple[int, bytes, bytes] | None:
     lines = _TELLING.findall(data)
     if lines not in _USUAL or (_LENGTH in lines and _NO_BODY not in data):
         return None
-    status, reason, via = found.groups()
-    at = via.lower().find(_PARAMETER)
-    branch = via[at + len(_PARAMETER) :].partition(b";")[0] if at >= 0 else b""
-    return (int(status), reason, branch) if branch else None
+    status, reason, branch = found.groups()
+    return int(status), reason, branch

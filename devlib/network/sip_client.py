@@ -92,9 +92,10 @@ class SipClient:
         Returns:
             The answer; its own 401 or 407 where a challenge cannot be answered or the answer was refused.
         """
-        end = self._loop.time() + limit
+        now = self._loop.time()
+        end = now + limit
         try:
-            known = self._resolver.known(asked.hop)
+            known = self._resolver.known(asked.hop, now)
             address = known or await self._resolver.address(asked.hop, limit)
         except (TimeoutError, OSError) as error:
             none = isinstance(error, socket.gaierror)

@@ -63,10 +63,10 @@ class Resolver:
         self._loop = asyncio.get_running_loop()
         self._known: dict[tuple[str, int], tuple[Address, float]] = {}
 
-    def known(self, hop: Hop) -> Address | None:
-        """Return IP address and port, if they were found within the last minute."""
+    def known(self, hop: Hop, now: float) -> Address | None:
+        """Return IP address and port, if they were found within the last minute of the loop's time."""
         known = self._known.get((hop.host, hop.port))
-        return known[0] if known is not None and self._loop.time() < known[1] else None
+        return known[0] if known is not None and now < known[1] else None
 
     async def address(self, hop: Hop, limit: float) -> Address:
         """Return IP address and port.

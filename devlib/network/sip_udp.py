@@ -75,7 +75,9 @@ class UdpSocket:
 
     def _flush(self) -> None:
         unsent, send = self._unsent, self._socket.sendto
-        while unsent and self._socket.fileno() >= 0:
+        if self._socket.fileno() < 0:
+            return
+        while unsent:
             data, address = unsent[0]
             try:
                 send(data, address)

@@ -19,7 +19,7 @@ from devlib.portal.signing_in import SignIn
 from devlib.portal.tokens import Tokens
 
 
-class Portal(Analysing, Examining, Changing, Following, RestartDesk, Keeping, Organising, Probing, Tokens):
+class Portal(Analysing, Examining, Probing, Changing, Following, RestartDesk, Keeping, Organising, Tokens):
     """Everything that one identity may do, each act authorised and audited.
 
     Use it as a context manager, or close it.

@@ -7,7 +7,7 @@ from devlib.collect import Collector, Networks, configured_networks
 from devlib.config import Settings
 from devlib.export import Coordinator, open_coordinator
 from devlib.model import EVERYTHING, Catalogue, load_catalogue
-from devlib.storage import Inventory, Lake, open_inventory
+from devlib.storage import Inventory, Lake, open_inventory, spare_memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,7 @@ def open_services(settings: Settings, clock: Clock, networks: Networks | None = 
         The services; close them after use.
     """
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    spare_memory()
     inventory = open_inventory(settings.database_url, clock)
     limits = settings.query
     device_of = SimulatedDevices(inventory)

@@ -9,6 +9,7 @@ from devlib.storage.engine import WAL_SAFE_SINCE
 from devlib.storage.filters import DeviceFilter, DeviceOrder, Page
 from devlib.storage.inventory import Inventory, open_inventory
 from devlib.storage.lake import Lake, arrow_schema, naive, utc
+from devlib.storage.lake_engine import spare_memory
 from devlib.storage.line_rows import LineFilter, LineRows, choose_lines
 from devlib.storage.manifest import Collected, Snapshot, current
 from devlib.storage.periods import PeriodRows, Span, period_dataset, state_periods
@@ -70,6 +71,7 @@ __all__ = [
     "own_name",
     "period_dataset",
     "run_query",
+    "spare_memory",
     "state_periods",
     "to_frame",
     "utc",

@@ -5,9 +5,7 @@ take their files from the manifest, never from a directory listing. So a killed 
 that nobody reads, which `sweep` removes.
 """
 
-import os
 import re
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -29,6 +27,7 @@ from devlib.model import (
     Table,
 )
 from devlib.storage.inventory import Inventory
+from devlib.storage.lake_engine import LakeEngine, is_large
 from devlib.storage.manifest import Collected, Snapshot, current, last_rows, newest_rows
 from devlib.storage.publishing import TEMPORARY, discard, publish
 from devlib.storage.snapshot_files import is_parquet, missing_file, unreadable_file
@@ -87,20 +86,11 @@ class Lake:
         self.folder = folder
         self.inventory = inventory
         self._clock = clock
-        self._settings: dict[str, str | int | float | list[str]] = {
-            "memory_limit": memory,
-            "threads": threads,
-        }
-        # One connection per process, a cursor per call: opening one costs more than most questions do.
-        self._connections: dict[int, duckdb.DuckDBPyConnection] = {}
-        self._lock = threading.Lock()
+        self._engine = LakeEngine(folder.parent / "spill", memory, threads)
 
     def close(self) -> None:
         """Close the connection of this process."""
-        with self._lock:
-            for connection in self._connections.values():
-                connection.close()
-            self._connections.clear()
+        self._engine.close()
 
     @contextmanager
     def connection(self, inputs: Mapping[str, Any] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -112,34 +102,23 @@ class Lake:
         Raises:
             StorageUnavailable: a snapshot file that was read is missing or broken.
         """
-        cursor = self._base().cursor()
-        try:
-            for name, relation in (inputs or {}).items():
-                cursor.register(name, relation)
+        with self._named(), self._engine.cursor(inputs) as cursor:
             yield cursor
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Say which snapshot file it was that DuckDB could not read."""
+        try:
+            yield
         except duckdb.Error as error:
             if (broken := self._unreadable_file(error)) is not None:
                 raise unreadable_file(broken) from error
             raise
-        finally:
-            cursor.close()
 
     def _unreadable_file(self, error: Exception) -> Path | None:
         """Return the snapshot file that an error of DuckDB names, where there is one."""
         named = (self.folder / each for each in _NAMED_FILE.findall(str(error)))
         return next((path for path in named if not is_parquet(path)), None)
-
-    def _base(self) -> duckdb.DuckDBPyConnection:
-        with self._lock:
-            # After a fork the parent's connection must not be touched: its threads are not in the child.
-            if (base := self._connections.get(os.getpid())) is None:
-                spill = self.folder.parent / "spill" / str(os.getpid())
-                # DuckDB makes this folder when it needs it, but not the one above.
-                with suppress(OSError):
-                    spill.parent.mkdir(parents=True, exist_ok=True)
-                base = duckdb.connect(config={**self._settings, "temp_directory": str(spill)})
-                self._connections[os.getpid()] = base
-            return base
 
     def write(
         self, sql: str, inputs: Mapping[str, Any], values: Mapping[str, object], collected: Collected
@@ -283,8 +262,7 @@ class Lake:
         )
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with self.connection(inputs) as cursor:
-                counted = cursor.execute(copy, dict(values or {})).fetchone()
+            rows = self._copied(copy, inputs, dict(values or {}))
             publish(temporary, target)
         except (OSError, duckdb.IOException) as error:
             discard(temporary)
@@ -298,7 +276,16 @@ class Lake:
         except (duckdb.Error, StorageUnavailable):
             discard(temporary)
             raise
-        return int(counted[0]) if counted else 0
+        return rows
+
+    def _copied(self, copy: str, inputs: Mapping[str, Any], values: dict[str, object]) -> int:
+        if is_large(inputs):
+            # Rows may be larger than they look: then with all the memory that is allowed.
+            small = self._engine.cursor(inputs, sparing=True)
+            with self._named(), suppress(duckdb.OutOfMemoryException), small as cursor:
+                return _count(cursor.execute(copy, values).fetchone())
+        with self.connection(inputs) as cursor:
+            return _count(cursor.execute(copy, values).fetchone())
 
     def path(self, snapshot: Snapshot) -> Path:
         """Return where the snapshot's file lies."""
@@ -384,6 +371,10 @@ class Lake:
             ours = _OUR_FOLDER.fullmatch(path.parent.name) and _OUR_FILE.fullmatch(path.name)
             if ours and path.is_file() and path.stat().st_mtime < oldest:
                 yield path
+
+
+def _count(row: tuple[int, ...] | None) -> int:
+    return int(row[0]) if row else 0
 
 
 def _sites(collected: Collected) -> frozenset[str] | None:

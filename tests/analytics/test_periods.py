@@ -55,7 +55,8 @@ def made(engine, events, carry, since, until):
     asked = [dict(zip(ASKED.names, (naive(each.at), *each.scope), strict=True)) for each in whole]
     rows = "SELECT *, true AS told FROM news UNION ALL SELECT *, false FROM seen"
     inputs = {
-        "news": rows_of(told), "seen": rows_of(whole), "carry": carry, "asked": pa.Table.from_pylist(asked, ASKED)
+        "news": rows_of(told), "seen": rows_of(whole), "carry": carry,
+        "asked": pa.Table.from_pylist(asked, ASKED),
     }  # fmt: skip
     return apply_rule(engine, rows, inputs, since, until)
 

@@ -25,11 +25,11 @@ from devlib.storage import NewLine, StepState
 
 __all__ = ["kamailio"]
 
-pytestmark = [pytest.mark.kamailio, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.kamailio, pytest.mark.slow, pytest.mark.timeout(600)]
 
-RATE = 150
+RATE = 60
 BOOT = 4.0
-PATIENCE = 120.0
+PATIENCE = 240.0
 COMMAND = "import sys; from devlib.cli import main; raise SystemExit(main(sys.argv[1:]))"
 KINDS = ("silent", "refuses", "challenges", "never back")
 OUTCOMES = {
@@ -131,6 +131,7 @@ class Lab:
         settings = Settings(home=self.home, account="tester", networks=(network,))
         self.services = open_services(settings, SystemClock())
         self._seed()
+        self._started = []
         self.phones = Phones(registrar, [phone(n, each, expires) for n in range(count)])
 
     def _seed(self):
@@ -146,18 +147,28 @@ class Lab:
 
     def command(self, *words):
         """Start `devlib` with these words."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-c", COMMAND, "--json", *words],
             env=os.environ | {"DEVLIB_HOME": str(self.home)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
+        self._started.append(process)
+        return process
+
+    def close(self):
+        """End what is still running."""
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+        self.services.close()
 
     def restart(self, *more):
         """Start `devlib restart` of everything."""
         words = ["--customer", "C", "--yes", "--stop-after", "0", "--stop-share", "0", "--rate", str(RATE)]
-        words += ["--boot-seconds", str(BOOT), "--grace", "6"]
+        words += ["--boot-seconds", str(BOOT), "--grace", "12"]
         return self.command("restart", *words, *more)
 
     def until_notified(self, count, process):
@@ -179,33 +190,45 @@ class Lab:
 def lab_of(folder, count, each, *, expires=3600, more=""):
     options = Options(events=True)
     place = folder / "kamailio"
-    with running_registrar(place, answer_limit=2.0, options=options, contacts=count) as registrar:
+    with running_registrar(place, answer_limit=4.0, options=options, contacts=count) as registrar:
         made = Lab(folder, registrar, count, each, expires=expires, more=more)
-        with made.phones:
-            yield made
-        made.services.close()
+        try:
+            with made.phones:
+                yield made
+        finally:
+            made.close()
 
 
 def check_outcomes(lab, expected=OUTCOMES):
     """Each phone has the outcome that fits what it does."""
     assert len(lab.steps()) == lab.count
-    wrong = {
-        number: (kind_of(number, lab.each), step.outcome, str(step.reason))
+    moments, boots = lab.phones.moments(), lab.phones.fleet.boots
+    wrong = [
+        f"{kind_of(number, lab.each)}: {step}; heard {moments.get(line_port(number))}, "
+        f"started {boots[line_port(number)]} times"
         for number, step in lab.steps().items()
         if step.outcome != expected[kind_of(number, lab.each)]
-    }
-    assert not wrong
+    ]
+    assert not wrong, f"{len(wrong)}: " + "\n".join(wrong[:5])
 
 
 def check_rate(lab):
-    """No second had more NOTIFYs than the set rate, as the phones themselves count them."""
-    moments = sorted(each.at.timestamp() for each in lab.phones.notifies)
+    """No second had more NOTIFYs than the set rate: as they were sent, and as the phones count them.
+
+    On a busy machine phones take what arrived together late; by how much they lag behind is known.
+    """
+    sent = {step.line_port: step.sent_at.timestamp() for step in lab.steps().values() if step.sent_at}
+    moments = sorted(sent.values())
+    assert min(later - earlier for earlier, later in pairwise(moments)) >= 1 / RATE - 0.001
+    lags = [times[-1] - sent[port] for port, times in lab.phones.moments().items()]
+    assert min(lags) >= 0
+    heard = sorted(each.at.timestamp() for each in lab.phones.notifies)
     most, first = 0, 0
-    for last, moment in enumerate(moments):
-        while moments[first] <= moment - 1.0:
+    for last, moment in enumerate(heard):
+        while heard[first] <= moment - 1.0:
             first += 1
         most = max(most, last - first + 1)
-    assert most <= RATE
+    assert most <= RATE * (1 + max(lags)) + 1
 
 
 def test_a_fleet_is_restarted_although_its_process_is_killed(kamailio, tmp_path):
@@ -225,10 +248,10 @@ def test_a_fleet_is_restarted_although_its_process_is_killed(kamailio, tmp_path)
         assert process.returncode == 1, err
         said = json.loads(out.splitlines()[-1])
         assert (said["state"], said["left"]) == ("done", 0)
+        check_outcomes(lab)
         assert {name: count for name, count in said["outcomes"].items() if count} == {
             "confirmed": 920, "refused": 40, "no answer": 20, "accepted but unconfirmed": 20,
         }  # fmt: skip
-        check_outcomes(lab)
         check_rate(lab)
         moments = lab.phones.moments()
         assert len(moments) == 1_000
@@ -241,13 +264,13 @@ def test_a_fleet_is_restarted_although_its_process_is_killed(kamailio, tmp_path)
 def test_a_fleet_with_logins_is_restarted(kamailio, tmp_path):
     """Phones that ask for a login are confirmed where it is configured, at one NOTIFY for each phone."""
     login = 'notify_user = "devlib"\nnotify_password = "secret"\n'
-    with lab_of(tmp_path, 1_000, 20, more=login) as lab:
+    with lab_of(tmp_path, 300, 5, more=login) as lab:
         process = lab.restart()
         _, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 1, err
         check_outcomes(lab, OUTCOMES | {"challenges": "confirmed"})
         check_rate(lab)
-        assert Counter(len(times) for times in lab.phones.moments().values()) == {1: 1_000}
+        assert Counter(len(times) for times in lab.phones.moments().values()) == {1: 300}
 
 
 def test_a_registrar_that_is_killed_in_the_middle(kamailio, tmp_path):
