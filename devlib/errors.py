@@ -11,7 +11,8 @@
     ├── NotFound                    404  no such site, device, line, snapshot in the asker's scope
     ├── Conflict                    409  a MAC or line port exists already; a line is taken
     ├── NotAllowed                  403  the role or scope does not cover the act
-    │   └── ExportSwitchedOff       403  the service provider has not enabled the report
+    │   ├── ExportSwitchedOff       403  the service provider has not enabled the report
+    │   └── NotSignedIn             401  no token, or none that is worth anything (any more)
     ├── TryLater                    503  nothing is wrong with the request
     │   ├── NetworkUnreachable      502  a registrar or cloud does not answer
     │   ├── StorageUnavailable      503  the database or the lake cannot be reached or locked
@@ -152,6 +153,12 @@ class ExportSwitchedOff(NotAllowed):
     """The line-state report is not enabled for the service provider (article, `Party Manager`)."""
 
 
+class NotSignedIn(NotAllowed):
+    """No token, or one that is unknown, expired or revoked; over HTTP only."""
+
+    http_status = 401
+
+
 class TryLater(DevlibError):
     """Nothing is wrong with the request; it cannot be served now."""
 
@@ -174,9 +181,21 @@ class QueryTimeout(TryLater):
 
 
 class ExportRejected(TryLater):
-    """Too many exports at once (article: 429)."""
+    """Too many exports at once (article: 429); `code` names the limit, such as `export-queue-full`."""
 
     http_status = 429
+    code = "export-queue-full"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild_rejected, (self.code, self.what, self.where, self.remedy, self.retry_after)
+
+
+def _rebuild_rejected(
+    code: str, what: Message, where: str, remedy: Message, retry_after: float | None
+) -> ExportRejected:
+    error = ExportRejected(what, where=where, remedy=remedy, retry_after=retry_after)
+    error.code = code
+    return error
 
 
 class ExportQueueTimeout(TryLater):

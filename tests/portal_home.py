@@ -75,6 +75,40 @@ class Home:
         writer.assign_lines(EVERYTHING, self.services.catalogue, [(device.mac, line) for line in lines])
 
 
+class HttpHome(Home):
+    """The same home behind a service; its portals work over HTTP.
+
+    Attributes:
+        service: the running service.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.service = None
+        self._opened = []
+
+    def portal(self, role: Role = Role.SERVICE_PROVIDER, scope: Scope = EVERYTHING, name: str = "") -> Portal:
+        """Return a portal over HTTP for a stored identity of this role and scope."""
+        from devlib.network.service_client import ServiceClient
+
+        client = ServiceClient(self.service.url, self.service.token(role, scope, name))
+        self._opened.append(_prepared(client, self.services))
+        return self._opened[-1]
+
+    def close_portals(self) -> None:
+        """Close the connections of all portals."""
+        for each in self._opened:
+            each.close()
+
+
+def _prepared(client, services) -> Portal:
+    """Return a portal over HTTP through which a test can also reach the services behind it."""
+    from devlib.portal.remote import RemotePortal
+
+    kind = type("PreparedPortal", (RemotePortal,), {"services": services})
+    return kind(client)
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Home]:
     """A home in a folder of its own; 24 lines on 12 devices."""

@@ -21,6 +21,7 @@ from devlib.cli import (
     reporting,
     restarting,
     running,
+    serving,
 )
 from devlib.cli.command import DONE, FAILED, Call, build_parser
 from devlib.cli.output import Output
@@ -42,6 +43,7 @@ COMMANDS = (
     *running.COMMANDS,
     *organising.COMMANDS,
     *lab.COMMANDS,
+    *serving.COMMANDS,
 )
 _INTERRUPTED = 130
 _SHOWS_STATES = frozenset(

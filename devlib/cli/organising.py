@@ -1,8 +1,10 @@
 """Commands that arrange providers, customers, sites, identities, and show the audit."""
 
+from dataclasses import asdict
+
 import pandas as pd
 
-from devlib.cli.command import CUSTOMER, Call, Command, argument
+from devlib.cli.command import CUSTOMER, DONE, FAILED, Call, Command, argument
 from devlib.errors import UsageError
 from devlib.language import message
 from devlib.model import Identity, Role, Scope
@@ -64,13 +66,36 @@ def identity(call: Call) -> None:
     call.out.record(values, message("{principal} is now {role}, for {scope}.", **values))
 
 
-def audit(call: Call) -> None:
-    """Show the newest audit entries."""
+def audit(call: Call) -> int:
+    """Show the newest audit entries, or check that all are as they were written."""
+    if call.arguments.action == "verify":
+        return _verify_audit(call)
     with call.open_portal() as portal:
         entries = portal.audit(call.arguments.last)
     names = ["at", "principal", "role", "act", "target", "outcome", "detail"]
     rows = [[getattr(each, name) for name in names] for each in entries]
     call.out.frame(pd.DataFrame(rows, columns=names))
+    return DONE
+
+
+def _verify_audit(call: Call) -> int:
+    with call.open_portal() as portal:
+        check = portal.verify_audit(call.arguments.digest)
+    text = message(
+        "The audit is whole: {entries} entries. Its chain ends with {digest}; note it elsewhere.",
+        entries=check.entries,
+        digest=check.digest,
+    )
+    if check.known is False:
+        text = message("The digest that was noted is not in the chain: the audit was written anew.")
+    if check.broken_at is not None:
+        text = message(
+            "The audit is broken: entry {number} is not as it was written.", number=check.broken_at
+        )
+    if check.broken_at == 0:
+        text = message("The audit is broken: entries at its end are missing.")
+    call.out.record({"whole": check.whole, **asdict(check)}, text)
+    return DONE if check.whole else FAILED
 
 
 _ROLES = [role.value for role in Role]
@@ -125,6 +150,13 @@ COMMANDS = (
         "audit",
         message("show who did what"),
         audit,
-        (argument("--last", type=int, default=50, help=message("how many entries")),),
+        (
+            argument(
+                "action", nargs="?", choices=("verify",),
+                help=message("check that every entry is as it was written"),
+            ),
+            argument("--last", type=int, default=50, help=message("how many entries")),
+            argument("--digest", default="", help=message("end of the chain as it was noted earlier")),
+        ),
     ),
 )  # fmt: skip

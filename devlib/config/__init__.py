@@ -26,22 +26,27 @@ from devlib.config.dashboards import (
 )
 from devlib.config.networks import KamailioSettings, NetworkSettings, Seconds, Section, SimulatorSettings
 from devlib.config.secret import Secret
+from devlib.config.service import ApiSettings, OidcRule, OidcSettings
 from devlib.config.tokens import fresh_token, fresh_tokens
 from devlib.errors import ConfigurationError
 from devlib.language import Language, choose_language, message
 
 __all__ = [
     "KEY_VARIABLE",
+    "ApiSettings",
     "DashboardSettings",
     "ExportPolicy",
     "KamailioSettings",
     "KernelPass",
     "NetworkSettings",
+    "OidcRule",
+    "OidcSettings",
     "QueryLimits",
     "Secret",
     "Settings",
     "SimulatorSettings",
     "account_name",
+    "environment_token",
     "fresh_token",
     "fresh_tokens",
     "kernel_environment",
@@ -105,6 +110,7 @@ class Settings(Section):
     export: ExportPolicy = Field(default_factory=ExportPolicy)
     query: QueryLimits = Field(default_factory=QueryLimits)
     dashboards: DashboardSettings = Field(default_factory=DashboardSettings)
+    api: ApiSettings = Field(default_factory=ApiSettings)
     networks: tuple[NetworkSettings, ...] = Field(
         default_factory=lambda: (SimulatorSettings(),),
         description="Asked in this order: the first that serves a line's customer answers for it.",
@@ -181,6 +187,11 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         return Settings.model_validate(values)
     except ValidationError as error:
         raise _explain(error, home / "devlib.toml") from None
+
+
+def environment_token() -> str:
+    """Return the token for a service out of `DEVLIB_TOKEN`; empty for none."""
+    return os.environ.get("DEVLIB_TOKEN", "").strip()
 
 
 def account_name() -> str:

@@ -7,7 +7,7 @@ from devlib.export.coordinator_waiting import Grant, OnProgress, acquire, acquir
 from devlib.export.device_list import DeviceListFile, device_columns, write_device_list
 from devlib.export.files import file_name
 from devlib.export.memory_coordinator import MemoryCoordinator, MemoryStore
-from devlib.export.report import ReportFile, ReportRequest, write_report
+from devlib.export.report import ReportFile, ReportFormat, ReportRequest, write_report
 from devlib.export.rows import ExportRows, obtain_rows
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "QueuedExport",
     "RecentExport",
     "ReportFile",
+    "ReportFormat",
     "ReportRequest",
     "acquire",
     "acquire_async",

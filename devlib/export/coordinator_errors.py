@@ -13,7 +13,11 @@ def refusal(answer: Answer) -> DevlibError:
             remedy=message("Use a new key for each export."),
         )
     if answer.http == ExportRejected.http_status:
-        return ExportRejected(_rejected(answer.why), remedy=_later(answer), retry_after=answer.retry_after)
+        rejected = ExportRejected(
+            _rejected(answer.why), remedy=_later(answer), retry_after=answer.retry_after
+        )
+        rejected.code = str(answer.why) or rejected.code
+        return rejected
     if answer.http == ExportQueueTimeout.http_status:
         return ExportQueueTimeout(
             message("The export waited in the queue for too long."),

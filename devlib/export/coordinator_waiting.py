@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from devlib.errors import DevlibError, NotAllowed, StorageUnavailable
-from devlib.export.admission_events import Answer
+from devlib.export.admission_events import Answer, Why
 from devlib.export.admission_state import TicketState
 from devlib.export.coordinator import Bell, Coordinator
 from devlib.export.coordinator_errors import failure, refusal
@@ -33,6 +33,7 @@ class Grant:
         real: whether to collect the rows; otherwise `result` is there already.
         ticket: number of the request.
         age: seconds since shared rows were finished.
+        collapsed: whether it waited for another one's run, rather than finding its rows there.
         at: the coordinator's time of the grant.
     """
 
@@ -45,6 +46,7 @@ class Grant:
         self.ticket = answer.ticket
         self.epoch = answer.epoch
         self.age = answer.age
+        self.collapsed = answer.why == Why.COLLAPSED
         self.at = answer.at
 
     @property

@@ -39,6 +39,7 @@ def file_name(
     *,
     mark: str = "",
     language: Language = "en",
+    end: str = "csv",
 ) -> str:
     """Return the name of an exported file.
 
@@ -49,8 +50,9 @@ def file_name(
         observed_at: the time of the data, UTC.
         mark: tells the filter and the columns apart; empty for everything.
         language: of the headers; English is not named.
+        end: of the name, by the form of the file.
     """
     parts = [kind, plain(customer), plain(site) if site else _ALL_SITES, f"{observed_at:%Y%m%dT%H%M%SZ}"]
     parts += [f"part-{mark}"] if mark else []
     parts += [language] if language != "en" else []
-    return "_".join(parts) + ".csv"
+    return "_".join(parts) + f".{end}"

@@ -7,6 +7,7 @@ scope is applied to the rows again at delivery (admission study §1.6).
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 
 from devlib.config import QueryLimits
@@ -14,7 +15,25 @@ from devlib.errors import NotFound, UsageError
 from devlib.export.files import file_name, short_hash
 from devlib.language import Language, message
 from devlib.model import LINE_STATES, OBSERVATIONS, Column, LineState, Scope
-from devlib.storage import Lake, LineFilter, LineRows, Snapshot, choose_lines, utc, write_csv
+from devlib.storage import (
+    Lake,
+    LineFilter,
+    LineRows,
+    Snapshot,
+    choose_lines,
+    utc,
+    write_arrow,
+    write_csv,
+    write_parquet,
+)
+
+
+class ReportFormat(StrEnum):
+    """The form of a report: text for people and spreadsheets, or columns with their types for programs."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+    ARROW = "arrow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +46,7 @@ class ReportRequest:
         line_filter: what to keep.
         language: of the headers.
         columns: names of columns of `observations`; empty for the report's 22.
+        format: CSV has headers in the reader's language; Parquet and Arrow have the columns' own names.
     """
 
     customer: str | None = None
@@ -34,6 +54,7 @@ class ReportRequest:
     line_filter: LineFilter = field(default_factory=LineFilter)
     language: Language = "en"
     columns: tuple[str, ...] = ()
+    format: ReportFormat = ReportFormat.CSV
 
     @property
     def mark(self) -> str:
@@ -52,12 +73,20 @@ class ReportFile:
         rows: lines in it.
         states: lines in it by state.
         observed_at: the time of the oldest data in it, UTC.
+        scope: what its reader could see when it was written; its rows are cut to that.
+        shared: whether another export had asked the network for its rows.
+        age: seconds since shared rows were finished.
+        collapsed: whether it waited for that other export.
     """
 
     path: Path
     rows: int
     states: dict[LineState, int]
     observed_at: datetime
+    scope: Scope | None = None
+    shared: bool = False
+    age: float = 0.0
+    collapsed: bool = False
 
 
 def write_report(
@@ -68,7 +97,7 @@ def write_report(
     folder: Path,
     limits: QueryLimits,
 ) -> ReportFile:
-    """Write the report of some snapshots for one reader.
+    """Write the report of some snapshots for one reader, in the form wanted.
 
     Args:
         lake: holds the snapshots.
@@ -102,10 +131,15 @@ def write_report(
         request.site,
         observed_at,
         mark=request.mark,
-        language=request.language,
+        language=request.language if request.format is ReportFormat.CSV else "en",
+        end=request.format.value,
     )
-    written = write_csv(lake, rows.sql, columns, request.language, folder / name, rows.inputs)
-    return ReportFile(folder / name, written, counted.states, observed_at)
+    if request.format is ReportFormat.CSV:
+        written = write_csv(lake, rows.sql, columns, request.language, folder / name, rows.inputs)
+    else:
+        write = write_parquet if request.format is ReportFormat.PARQUET else write_arrow
+        written = write(lake, rows.sql, columns, folder / name, rows.inputs)
+    return ReportFile(folder / name, written, counted.states, observed_at, scope)
 
 
 def chosen_columns(names: Sequence[str]) -> tuple[Column, ...]:

@@ -27,11 +27,13 @@ class ExportRows:
         snapshot: number of the snapshot.
         shared: whether another export had asked the network for them.
         age: seconds since the shared rows were finished; 0 for one's own.
+        collapsed: whether it waited for that other export, rather than finding its rows there.
     """
 
     snapshot: int
     shared: bool
     age: float
+    collapsed: bool = False
 
 
 def obtain_rows(
@@ -60,7 +62,7 @@ def obtain_rows(
         if grant.real:
             _run(coordinator, request, collect, grant)
             return ExportRows(int(grant.result), shared=False, age=0.0)
-        return ExportRows(int(grant.result), shared=True, age=grant.age or 0.0)
+        return ExportRows(int(grant.result), shared=True, age=grant.age or 0.0, collapsed=grant.collapsed)
 
 
 def _run(coordinator: Coordinator, request: ExportRequest, collect: Collect, grant: Grant) -> None:

@@ -29,6 +29,7 @@ class Act(StrEnum):
     RELEASE_EXPORT = "release export"
     SWITCH_EXPORT = "switch export"
     SEE_AUDIT = "see audit"
+    MANAGE_TOKENS = "manage tokens"
     COMPACT = "compact"
     RUNBOOK = "runbook"
 
@@ -49,7 +50,8 @@ _KEEPING = _LOOKING | {
 ROLE_ACTS: dict[Role, frozenset[Act]] = {
     Role.VIEWER: _LOOKING,
     Role.CUSTOMER_ADMINISTRATOR: _KEEPING,
-    Role.OPERATOR: _KEEPING | {Act.ORGANISE, Act.SEE_AUDIT, Act.RELEASE_EXPORT, Act.COMPACT},
+    Role.OPERATOR: _KEEPING
+    | {Act.ORGANISE, Act.SEE_AUDIT, Act.RELEASE_EXPORT, Act.MANAGE_TOKENS, Act.COMPACT},
     Role.SERVICE_PROVIDER: frozenset(Act),
 }
 
@@ -89,6 +91,7 @@ class Gate:
         identity: who acts.
         read: gives the identity as it is stored now; `None` for one that is not from the store.
         by: who acts in the identity's name, if not itself.
+        via: what the audit names in the place of the login session, such as a token.
     """
 
     def __init__(
@@ -97,11 +100,13 @@ class Gate:
         identity: Identity,
         read: Callable[[], Identity] | None = None,
         by: str = "",
+        via: str = "",
     ) -> None:
         self._inventory = inventory
         self.identity = identity
         self._read = read
         self._by = by
+        self._via = via
 
     @contextmanager
     def act(self, act: Act, target: str = "") -> Iterator[Doing]:
@@ -152,7 +157,7 @@ class Gate:
             writer.audit(
                 principal=f"{principal} (by {self._by})" if self._by else principal,
                 role=self.identity.role.value,
-                session=self.identity.session_key,
+                session=self._via or self.identity.session_key,
                 act=act.value,
                 target=target[:500],
                 outcome=outcome,

@@ -139,7 +139,7 @@ class Changing(Desk):
         name = source.name if isinstance(source, Path) else "upload"
         checked = mode is ImportMode.CHECK
         with self._gate.act(Act.IMPORT, name) if checked else self._change(Act.IMPORT, name) as doing:
-            _refuse_overwriting(source, result)
+            refuse_overwriting(source, result)
             place = self._place(customer)
             services = self._services
             try:
@@ -195,7 +195,12 @@ class Changing(Desk):
             )
 
 
-def _refuse_overwriting(source: Path | BinaryIO, result: Path | None) -> None:
+def refuse_overwriting(source: Path | BinaryIO, result: Path | None) -> None:
+    """Refuse a result file that is the file which is imported.
+
+    Raises:
+        UsageError: it is.
+    """
     if result is not None and isinstance(source, Path) and source.resolve() == result.resolve():
         raise UsageError(
             message("The result file is the file that is imported."),

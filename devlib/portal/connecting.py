@@ -4,7 +4,7 @@ from types import TracebackType
 from typing import Self
 
 from devlib.clock import Clock, FakeClock, SystemClock
-from devlib.config import Settings, load_settings
+from devlib.config import Settings, environment_token, load_settings
 from devlib.model import Identity
 from devlib.portal.analysing import Analysing
 from devlib.portal.changing import Changing
@@ -17,11 +17,22 @@ from devlib.portal.restarting import RestartDesk
 from devlib.portal.running import Running
 from devlib.portal.services import Services, open_services
 from devlib.portal.signing_in import SignIn
+from devlib.portal.tokens import Tokens
 from devlib.portal.viewing import Viewing
 
 
 class Portal(
-    Viewing, Analysing, Examining, Probing, Changing, Following, RestartDesk, Running, Keeping, Organising
+    Viewing,
+    Analysing,
+    Examining,
+    Probing,
+    Changing,
+    Following,
+    RestartDesk,
+    Running,
+    Keeping,
+    Organising,
+    Tokens,
 ):
     """Everything that one identity may do, each act authorised and audited.
 
@@ -47,18 +58,22 @@ class Portal(
 
 
 def connect(
-    identity: Identity | None = None,
+    identity: Identity | str | None = None,
     *,
+    token: str | None = None,
     principal: str | None = None,
     settings: Settings | None = None,
     clock: Clock | None = None,
 ) -> Portal:
-    """Return a portal on this machine's inventory, lake and networks.
+    """Return a portal: on this machine's inventory, lake and networks, or on a service over HTTP.
 
     Args:
-        identity: for whom, taken as it is. By default the account of the operating system, by the identity
-            of that name in the store, which is read again at every act; where none is stored, the account may
-            do everything if home folder and database are its own files, and nothing elsewhere.
+        identity: for whom, taken as it is; or the address of a service, which says by the token who acts
+            (`https://HOST`, or `http://127.0.0.1:PORT` on this machine). By default the account of the
+            operating system, by the identity of that name in the store, which is read again at every act;
+            where none is stored, the account may do everything if home folder and database are its own
+            files, and nothing elsewhere.
+        token: for a service; by default the environment variable DEVLIB_TOKEN.
         principal: name of a stored identity to act as; its role and scope must lie within the account's own.
         settings: by default those of `devlib.toml` and the environment.
         clock: by default the system's; in a home for practice, one that stands still.
@@ -71,7 +86,13 @@ def connect(
             not act as `principal`.
         ConfigurationError: the settings are wrong.
         StorageUnavailable: the database cannot be opened.
+        UsageError: the address is none, or would send the token in clear over a network.
     """
+    if isinstance(identity, str):
+        from devlib.portal.remote import connect_over_http  # noqa: PLC0415 - it is made from this class
+
+        language = settings.language if settings else load_settings().language
+        return connect_over_http(identity, environment_token() if token is None else token, language)
     chosen = settings or load_settings()
     services = open_services(chosen, clock or _clock(chosen))
     try:

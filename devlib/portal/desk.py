@@ -8,7 +8,7 @@ from devlib.language import Message, message
 from devlib.model import Customer, Device, Identity, Mac, Scope, Site
 from devlib.portal.acts import Gate
 from devlib.portal.services import Services
-from devlib.portal.signing_in import SignIn
+from devlib.portal.signing_in import SignedIn
 from devlib.storage import LineFilter
 
 
@@ -38,13 +38,13 @@ class Desk:
         signed_in: reads the identity again before each act; without it, the identity stays as it is given.
     """
 
-    def __init__(self, identity: Identity, services: Services, signed_in: SignIn | None = None) -> None:
+    def __init__(self, identity: Identity, services: Services, signed_in: SignedIn | None = None) -> None:
         self._services = services
         self.warnings: list[Message] = []
         if signed_in is None:
             self._gate = Gate(services.inventory, identity)
         else:
-            self._gate = Gate(services.inventory, identity, signed_in.read, signed_in.by)
+            self._gate = Gate(services.inventory, identity, signed_in.read, signed_in.by, signed_in.via)
 
     @property
     def identity(self) -> Identity:

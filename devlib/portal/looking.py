@@ -16,7 +16,7 @@ from devlib.analytics import (
 )
 from devlib.collect import DeviceStatus, ask_device
 from devlib.export import device_columns
-from devlib.model import ARTICLE_COLUMNS, DEVICE_LIST, OBSERVATIONS, Customer, DeviceKind, Mac
+from devlib.model import ARTICLE_COLUMNS, DEVICE_LIST, OBSERVATIONS, Customer, Device, DeviceKind, Mac
 from devlib.portal.acts import Act
 from devlib.portal.desk import Desk
 from devlib.storage import DeviceFilter, LineFilter, choose_lines, to_frame
@@ -92,6 +92,19 @@ class Looking(Desk):
             names = DEVICE_LIST.names if columns is None else [c.name for c in device_columns(columns)]
             table = device_list(services.inventory, services.lake, services.catalogue, scope, chosen)
             return to_frame(table.select(list(names)))
+
+    def device(self, mac: str | Mac) -> Device:
+        """Return one device with its lines, as the inventory knows it; no network is asked.
+
+        Args:
+            mac: its address, as people write it.
+
+        Raises:
+            MacInvalid: the text is no MAC address.
+            NotFound: the scope has no such device.
+        """
+        with self._gate.act(Act.SEE, f"device {mac}"):
+            return self._device(mac)
 
     def status(self, mac: str | Mac) -> DeviceStatus:
         """Ask the network now for one device.

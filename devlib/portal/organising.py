@@ -9,7 +9,7 @@ from devlib.model import Customer, Identity, Provider, Scope, Site
 from devlib.portal.acts import Act, may_stand_for
 from devlib.portal.desk import Desk, outside
 from devlib.portal.signing_in import known_identity
-from devlib.storage import AuditEntry, Reader
+from devlib.storage import AuditCheck, AuditEntry, Reader
 
 
 class Organising(Desk):
@@ -122,6 +122,23 @@ class Organising(Desk):
                 raise outside()
             with self._services.inventory.read() as reader:
                 return reader.audit_entries(limit=limit)
+
+    def verify_audit(self, digest: str = "") -> AuditCheck:
+        """Compute the chain of the audit anew, and tell whether every entry is as it was written.
+
+        Args:
+            digest: the end of the chain as it was noted earlier; tells too whether that is still in it.
+
+        Returns:
+            How many entries there are, the end of the chain, and the first entry that does not fit.
+        """
+        with self._gate.act(Act.SEE_AUDIT, "verify") as doing:
+            if self.identity.scope != Scope():
+                raise outside()
+            with self._services.inventory.read() as reader:
+                check = reader.check_audit(digest.strip().lower())
+            doing.detail = f"{check.entries} entries, {'whole' if check.whole else 'broken'}"
+            return check
 
     def _type_names(self, wanted: Iterable[str]) -> tuple[str, ...]:
         names = [self._services.catalogue.get(name).name for name in wanted]

@@ -18,6 +18,7 @@ from devlib.export import (
     Overview,
     QueuedExport,
     ReportFile,
+    ReportFormat,
     ReportRequest,
     obtain_rows,
     write_device_list,
@@ -130,6 +131,7 @@ class Reporting(Desk):
             request = replace(request, line_filter=self._known_types(request.line_filter))
             place = self._authorised(request)
             services = self._services
+            rows = None
             if from_snapshot:
                 snapshots = services.lake.current(place.scope)
             else:
@@ -140,7 +142,18 @@ class Reporting(Desk):
             scope = self._authorised(request).scope
             report = write_report(services.lake, snapshots, scope, request, folder, services.settings.query)
             doing.detail = f"{report.path.name}, {report.rows} lines"
-            return report
+            if rows is None:
+                return report
+            return replace(report, shared=rows.shared, age=rows.age, collapsed=rows.collapsed)
+
+    def authorise_delivery(self, request: ReportRequest) -> Scope:
+        """Return the scope to which a report would be cut now; asked before a kept file is handed out.
+
+        Raises:
+            NotAllowed, NotFound: the identity may not have the report (any more).
+        """
+        with self._gate.act(Act.EXPORT, f"fetch {request.customer} / {request.site or '*'}"):
+            return self._authorised(request).scope
 
     def _authorised(self, request: ReportRequest) -> Place:
         self._gate.authorise(Act.EXPORT)
@@ -172,7 +185,7 @@ class Reporting(Desk):
             self.identity,
             ExportKey(customer.provider, customer.name, place.site),
             idempotency=idempotency,
-            payload=request.mark,
+            payload=_payload(request),
         )
         return obtain_rows(
             self._services.coordinator,
@@ -304,6 +317,11 @@ def _ended(result: Collection | TryLater) -> tuple[str, str]:
     # Why a network could not be asked is nowhere else: the snapshot only says that it was not.
     reasons = [f"{each.lines} unknown ({each.network or '-'}: {each.reason})" for each in result.failures]
     return "done", "; ".join([f"snapshot {result.snapshot.id}, {result.snapshot.rows} lines", *reasons])
+
+
+def _payload(request: ReportRequest) -> str:
+    """Return what else a repetition under an idempotency key must repeat."""
+    return request.mark if request.format is ReportFormat.CSV else f"{request.mark} {request.format.value}"
 
 
 def _say_nothing(_: object) -> None:

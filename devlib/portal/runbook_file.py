@@ -99,7 +99,10 @@ def with_parameters(book: Runbook, given: Mapping[str, Value]) -> Any:  # noqa: 
     notebook = nbformat.read(book.path, as_version=4)
     place = next(n for n, cell in enumerate(notebook.cells) if _holds_parameters(cell))
     source = "\n".join(f"{name} = {value!r}" for name, value in given.items())
-    cell = nbformat.v4.new_code_cell(source, metadata={"tags": ["injected-parameters"]}, id="injected")
+    cell = nbformat.NotebookNode(
+        cell_type="code", source=source, metadata={"tags": ["injected-parameters"]}, id="injected",
+        outputs=[], execution_count=None,
+    )  # fmt: skip
     if given:
         notebook.cells.insert(place + 1, cell)
     return notebook

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from typing import Protocol
 
 from devlib.config import Settings
 from devlib.errors import NotAllowed
@@ -10,6 +11,24 @@ from devlib.model import Identity, Role
 from devlib.portal.acts import may_stand_for
 from devlib.portal.services import Services
 from devlib.storage import Reader
+
+
+class SignedIn(Protocol):
+    """Who acts, as a portal asks it before each act."""
+
+    @property
+    def by(self) -> str:
+        """Who acts in the identity's name; empty for itself."""
+        ...
+
+    @property
+    def via(self) -> str:
+        """What the audit names in the place of the login session; empty for nothing else."""
+        ...
+
+    def read(self) -> Identity:
+        """Return the identity as it is now, or raise `NotAllowed`."""
+        ...
 
 
 class SignIn:
@@ -33,6 +52,11 @@ class SignIn:
         """Who acts in the name of another one; empty where the account acts for itself."""
         return "" if self._other is None else self._account
 
+    @property
+    def via(self) -> str:
+        """Nothing but the login session."""
+        return ""
+
     def read(self) -> Identity:
         """Return the identity as the store has it now, in this login session.
 
@@ -49,7 +73,7 @@ class SignIn:
                 return own
             other = known_identity(reader, self._services.settings, self._other)
         if other is None and may_stand_for(own, Identity("", Role.SERVICE_PROVIDER)):
-            raise NotAllowed(_not_stored(self._other), remedy=_store_it(self._other))
+            raise NotAllowed(not_stored(self._other), remedy=store_it(self._other))
         if other is None or not may_stand_for(own, other):
             # Whether there is such an identity is not told to who may not act for everybody.
             raise NotAllowed(
@@ -61,16 +85,16 @@ class SignIn:
         return other
 
     def _own(self, reader: Reader) -> Identity:
-        stored = _stored(reader, self._account)
+        stored = stored_identity(reader, self._account)
         self._was_stored = self._was_stored or stored is not None
         if stored is not None:
             return stored
         if not self._was_stored and owns_everything(self._services.settings):
             return Identity(self._account, Role.SERVICE_PROVIDER)
         if reader.identities():
-            raise NotAllowed(_not_stored(self._account), remedy=_store_it(self._account))
+            raise NotAllowed(not_stored(self._account), remedy=store_it(self._account))
         raise NotAllowed(
-            _not_stored(self._account),
+            not_stored(self._account),
             remedy=message(
                 'Whoever keeps the database stores the first identity: python -c "from devlib import *; '
                 "me = Identity('{name}', Role.SERVICE_PROVIDER); connect(me).put_identity(me)\"",
@@ -90,13 +114,13 @@ def owns_everything(settings: Settings) -> bool:
 
 def known_identity(reader: Reader, settings: Settings, principal: str) -> Identity | None:
     """Return a stored identity, or that of the account that owns everything; `None` for nobody known."""
-    stored = _stored(reader, principal)
+    stored = stored_identity(reader, principal)
     if stored is None and principal == settings.account and owns_everything(settings):
         return Identity(principal, Role.SERVICE_PROVIDER)
     return stored
 
 
-def _stored(reader: Reader, principal: str) -> Identity | None:
+def stored_identity(reader: Reader, principal: str) -> Identity | None:
     """Return a stored identity, its customer with the service provider, which older entries may lack.
 
     Raises:
@@ -111,14 +135,16 @@ def _stored(reader: Reader, principal: str) -> Identity | None:
             message(
                 "The scope of {principal} names a customer that several providers have.", principal=principal
             ),
-            remedy=_store_it(principal),
+            remedy=store_it(principal),
         )
     return replace(found, scope=replace(found.scope, provider=next(iter(providers), None)))
 
 
-def _not_stored(name: str) -> Message:
+def not_stored(name: str) -> Message:
+    """Return the text about an identity that is not there."""
     return message("No identity called {name} is stored.", name=name[:80])
 
 
-def _store_it(name: str) -> Message:
+def store_it(name: str) -> Message:
+    """Return how an identity is stored."""
     return message("An operator stores one: devlib identity {name} --role …", name=name[:80])

@@ -1,5 +1,6 @@
 """Keeps things: the inventory in a database, snapshots in a lake of Parquet files."""
 
+from devlib.storage.audit_ledger import AuditCheck
 from devlib.storage.compaction import Compaction, Compactor
 from devlib.storage.connected import in_batches
 from devlib.storage.csv_file import csv_expression, write_csv
@@ -18,13 +19,16 @@ from devlib.storage.publishing import write_whole
 from devlib.storage.query import Newest, Source, newest_observations, observations, to_frame
 from devlib.storage.query import run as run_query
 from devlib.storage.reader import Reader
-from devlib.storage.records import AuditEntry, DeviceRow, LineRow, NewLine, Place
+from devlib.storage.records import ApiToken, AuditEntry, DeviceRow, LineRow, NewAuditEntry, NewLine, Place
 from devlib.storage.restart_ledger import no_run
 from devlib.storage.restart_records import RestartRun, RestartStep, RunState, StepState
+from devlib.storage.typed_files import write_arrow, write_parquet
 from devlib.storage.writer import Writer
 
 __all__ = [
     "WAL_SAFE_SINCE",
+    "ApiToken",
+    "AuditCheck",
     "AuditEntry",
     "Collected",
     "Compaction",
@@ -40,6 +44,7 @@ __all__ = [
     "LineFilter",
     "LineRow",
     "LineRows",
+    "NewAuditEntry",
     "NewLine",
     "Newest",
     "Order",
@@ -77,6 +82,8 @@ __all__ = [
     "table_kinds",
     "to_frame",
     "utc",
+    "write_arrow",
     "write_csv",
+    "write_parquet",
     "write_whole",
 ]

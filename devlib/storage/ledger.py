@@ -1,4 +1,4 @@
-"""What the inventory keeps besides the fleet: identities, the audit, and the manifest of snapshots."""
+"""What the inventory keeps besides the fleet: identities and the manifest of snapshots."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -13,9 +13,7 @@ from devlib.model import OBSERVATIONS_LAYOUT, Identity, Role, Scope
 from devlib.storage.day_ledger import DayReader, DayWriter
 from devlib.storage.filters import PLACES, in_scope, in_scope_customer
 from devlib.storage.manifest import Collected, Snapshot
-from devlib.storage.records import AuditEntry
 from devlib.storage.schema import (
-    audit,
     customers,
     day_files,
     identities,
@@ -34,7 +32,7 @@ _MANIFEST = (
 
 
 class LedgerReader(DayReader):
-    """Answers questions about identities, the audit and the manifest."""
+    """Answers questions about identities and the manifest."""
 
     def identity(self, principal: str) -> Identity | None:
         """Return who `principal` is, without a session; `None` for nobody known."""
@@ -46,18 +44,6 @@ class LedgerReader(DayReader):
         """Return all identities, by principal."""
         found = sorted(self.connection.execute(select(identities)), key=lambda row: row.principal)
         return [_identity(row) for row in found]
-
-    def audit_entries(self, limit: int = 100, since: datetime | None = None) -> list[AuditEntry]:
-        """Return entries of the audit, newest first.
-
-        Args:
-            limit: most entries.
-            since: the earliest moment, UTC; `None` for the beginning.
-        """
-        found = select(audit).order_by(audit.c.at.desc(), audit.c.id.desc()).limit(limit)
-        if since is not None:
-            found = found.where(audit.c.at >= since)
-        return [AuditEntry(*row) for row in self.connection.execute(found)]
 
     def manifest(
         self, scope: Scope, *, since: datetime | None = None, until: datetime | None = None
@@ -132,7 +118,7 @@ class LedgerReader(DayReader):
 
 
 class LedgerWriter(DayWriter):
-    """Changes identities, the audit and the manifest."""
+    """Changes identities and the manifest."""
 
     def put_identity(self, identity: Identity) -> None:
         """Keep who a principal is, in the place of what was kept before; the session is not kept."""
@@ -150,34 +136,6 @@ class LedgerWriter(DayWriter):
     def remove_identity(self, principal: str) -> None:
         """Forget a principal; harmless where it is unknown."""
         self.connection.execute(delete(identities).where(identities.c.principal == principal))
-
-    def audit(
-        self,
-        *,
-        principal: str,
-        role: str,
-        session: str,
-        act: str,
-        target: str = "",
-        outcome: str,
-        detail: str = "",
-    ) -> None:
-        """Add an entry to the audit, dated now.
-
-        Args:
-            principal: who acted.
-            role: as what.
-            session: in which login session.
-            act: what was done.
-            target: to what: a MAC, a site, a file.
-            outcome: how it ended.
-            detail: more, in words.
-        """
-        entry = {
-            "at": self._clock.now(), "principal": principal, "role": role, "session": session, "act": act,
-            "target": target, "outcome": outcome, "detail": detail,
-        }  # fmt: skip
-        self.connection.execute(insert(audit).values(entry))
 
     def add_snapshot(
         self,

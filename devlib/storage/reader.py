@@ -9,6 +9,7 @@ from sqlalchemy import Row, Select, func, select
 from devlib.errors import NotFound, UsageError
 from devlib.language import message, visible
 from devlib.model import Catalogue, Customer, Device, Line, LineType, Mac, Provider, Scope, Site, User
+from devlib.storage.audit_ledger import AuditReader
 from devlib.storage.connected import in_batches
 from devlib.storage.filters import (
     PLACES,
@@ -27,6 +28,7 @@ from devlib.storage.ledger import LedgerReader
 from devlib.storage.records import DeviceRow, LineRow, Place
 from devlib.storage.restart_ledger import RestartReader
 from devlib.storage.schema import approved_types, customers, devices, lines, providers, sites
+from devlib.storage.token_ledger import TokenReader
 from devlib.validation import site_key
 
 _BATCH = 5_000
@@ -39,7 +41,7 @@ _NOTES = (devices.c.name, devices.c.description, devices.c.base_station_id, devi
 _USER = (lines.c.user_id, lines.c.first_name, lines.c.last_name, lines.c.phone_number, lines.c.extension)
 
 
-class Reader(LedgerReader, RestartReader):
+class Reader(LedgerReader, AuditReader, TokenReader, RestartReader):
     """Answers questions, each from the committed state of that moment and within a scope."""
 
     def providers(self, scope: Scope) -> list[Provider]:

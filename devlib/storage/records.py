@@ -102,7 +102,7 @@ class NewLine:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One act as the audit keeps it; `at` is UTC."""
+    """One act as the audit keeps it; `at` is UTC, `digest` chains it to the entry before."""
 
     id: int
     at: datetime
@@ -113,3 +113,45 @@ class AuditEntry:
     target: str
     outcome: str
     detail: str
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewAuditEntry:
+    """One act that the audit is to keep; `at` is UTC."""
+
+    at: datetime
+    principal: str
+    role: str
+    session: str
+    act: str
+    target: str
+    outcome: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApiToken:
+    """A token of the HTTP service, without its secret, which is stored nowhere.
+
+    Args:
+        id: the part of the token that names it; no secret.
+        principal: the stored identity for whom it speaks.
+        digest: SHA-256 of its secret, in hexadecimal digits.
+        label: what it is for.
+        created_by: who made it.
+        created_at: when, UTC.
+        expires_at: from when on it is worth nothing, UTC.
+        revoked_at: when it was revoked, UTC.
+        last_used_at: when it was last used, UTC, to the minute.
+    """
+
+    id: str
+    principal: str
+    digest: str
+    label: str
+    created_by: str
+    created_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None = None
+    last_used_at: datetime | None = None

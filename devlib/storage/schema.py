@@ -26,7 +26,7 @@ from sqlalchemy import (
     false,
 )
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration; a test holds it against the folder of migrations."""
 
 _NAMES = {
@@ -172,7 +172,32 @@ audit = Table(
     _text("target"),
     _text("outcome"),
     _text("detail"),
+    Column("digest", Text, nullable=False, server_default=""),
     sqlite_autoincrement=True,
+)
+
+# One row: how many entries the audit has, the key of the newest one, and the end of the chain.
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("entries", BigInteger, nullable=False),
+    Column("last_id", BigInteger, nullable=False),
+    _text("digest"),
+)
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("principal", Text, nullable=False, index=True),
+    _text("digest"),
+    _text("label"),
+    _text("created_by"),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("revoked_at", Moment),
+    Column("last_used_at", Moment),
 )
 
 snapshots = Table(

@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from devlib.errors import Conflict, NotFound, UsageError
 from devlib.language import Message, message, visible
 from devlib.model import Customer, Device, Mac, NewDevice, Provider, Scope, Site
+from devlib.storage.audit_ledger import AuditWriter
 from devlib.storage.connected import in_batches
 from devlib.storage.filters import PLACES, in_scope
 from devlib.storage.ledger import LedgerWriter
@@ -17,6 +18,7 @@ from devlib.storage.line_keeper import LineKeeper
 from devlib.storage.reader import Reader
 from devlib.storage.restart_ledger import RestartWriter
 from devlib.storage.schema import approved_types, customers, devices, lines, providers, sites
+from devlib.storage.token_ledger import TokenWriter
 from devlib.validation import site_key
 
 _BATCH = 5_000
@@ -24,7 +26,7 @@ _BATCH = 5_000
 _TURNS = 0x696D706F7274
 
 
-class Writer(LineKeeper, LedgerWriter, RestartWriter, Reader):
+class Writer(LineKeeper, LedgerWriter, AuditWriter, TokenWriter, RestartWriter, Reader):
     """Changes the inventory, and answers questions from inside the same transaction."""
 
     def add_provider(self, name: str, *, line_state_export: bool = False) -> Provider:

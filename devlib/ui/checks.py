@@ -12,10 +12,9 @@ from devlib.errors import CheckFailed, DevlibError, UsageError
 from devlib.export import ReportFile
 from devlib.fleet import ImportReport, Restart, RestartPlan, RestartReport, RestartResult, result_words
 from devlib.language import Message, message
-from devlib.model import LineState, Mac
+from devlib.model import LineState, Mac, state_word
 from devlib.portal import Portal
 from devlib.ui.notebook import language_now
-from devlib.ui.words import state_word
 
 _NAMED = 5
 
@@ -105,7 +104,7 @@ def tell(done: ImportReport | DeviceStatus | Restart) -> Told:
         message(
             "{line_port}: {state} ({evidence}). {reason}",
             line_port=each.line.line_port,
-            state=state_word(each.state.value),
+            state=state_word(each.state),
             evidence=each.evidence.value,
             reason=each.reason or "",
         )

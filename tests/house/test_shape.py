@@ -63,9 +63,12 @@ def floors_importing(*names):
         (("duckdb",), {"storage", "analytics"}),
         (("plotly", "ipywidgets", "anywidget"), {"ui"}),
         (("aiohttp",), {"network", "api"}),
+        (("httpx",), {"network", "api"}),
+        (("fastapi", "starlette", "uvicorn", "prometheus_client", "jwt", "zstandard"), {"api"}),
         # The export queue reads the URL of its database as SQLAlchemy does.
         (("sqlalchemy", "alembic"), {"storage", "export"}),
-        (("rich", "argparse"), {"cli", "demo"}),
+        (("rich",), {"cli", "demo"}),
+        (("argparse",), {"cli", "demo", "api"}),
     ],
 )
 def test_libraries_stay_on_their_floor(names, allowed):

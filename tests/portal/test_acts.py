@@ -22,6 +22,13 @@ def release_somebody(portal):
     portal.release_export("t1", force=True)
 
 
+def make_a_token(portal):
+    """Make a token for a stored viewer."""
+    with portal.services.inventory.write() as writer:
+        writer.put_identity(Identity("ann", Role.VIEWER, Scope(PROVIDER, "Bakery")))
+    portal.new_token("ann")
+
+
 CHANGES = {
     Act.ADD: lambda p, f: p.add("00:15:65:00:00:01", "Lyon", "Cisco 8851", customer="Bakery"),
     Act.REMOVE: lambda p, f: p.remove(mac_of(1)),
@@ -38,6 +45,7 @@ CHANGES = {
     Act.SWITCH_EXPORT: lambda p, f: p.switch_export(PROVIDER, allowed=False),
     Act.RELEASE_EXPORT: lambda p, f: release_somebody(p),
     Act.SEE_AUDIT: lambda p, f: p.audit(),
+    Act.MANAGE_TOKENS: lambda p, f: make_a_token(p),
 }
 
 
@@ -215,6 +223,7 @@ def test_arrangements_beyond_the_scope_are_refused(home):
             act()
 
 
+@pytest.mark.here
 def test_collecting_goes_on_until_told_to_stop(home):
     """`keep_collecting` collects at fixed distances of the clock and is audited once."""
     seen = []

@@ -66,6 +66,7 @@ def test_a_change_of_the_fleet_ends_sharing(home, tmp_path):
     assert str(mac_of(1)) not in report.path.read_text(encoding="utf-8")
 
 
+@pytest.mark.here
 def test_a_second_export_of_a_session_waits_five_seconds(home, tmp_path):
     """One start per session in the period (article): the clock moves on by the rest of five seconds."""
     portal = home.portal()
@@ -117,6 +118,7 @@ def test_the_list_of_exports_shows_only_the_scope(home, tmp_path):
     assert narrow_keys <= {None, "Kiel"}
 
 
+@pytest.mark.here
 def test_the_scope_is_read_again_at_delivery(home, tmp_path):
     """Where the switch is turned off while the network is asked, nothing is delivered."""
     portal = home.portal()

@@ -55,6 +55,7 @@ def test_nothing_changes_where_the_queue_cannot_be_opened(home):
     assert len(home.portal().devices()) == 12
 
 
+@pytest.mark.here
 @pytest.mark.parametrize("mode", list(ImportMode))
 def test_an_import_ends_sharing_also_when_it_fails(home, tmp_path, mode):
     """Whatever became of an import, cached rows are dropped, but not for a mere check."""
@@ -85,6 +86,7 @@ def test_the_source_of_an_import_is_not_overwritten(home, tmp_path):
     assert len(home.portal().devices()) == 12
 
 
+@pytest.mark.here
 def test_a_failing_audit_does_not_hide_the_error(home, monkeypatch):
     """Where the audit cannot be written either, people still read why the act failed."""
     portal = home.portal()
@@ -104,6 +106,7 @@ def test_the_audit_holds_the_cause_of_a_failed_export(home, tmp_path, monkeypatc
     assert "disk is full" in audited(home)[0].detail
 
 
+@pytest.mark.here
 def test_a_collector_leaves_traces_from_its_beginning(home):
     """Started, each collection, and how it ended are in the audit, also when it is killed by Ctrl+C."""
     seen = []
@@ -120,6 +123,7 @@ def test_a_collector_leaves_traces_from_its_beginning(home):
     assert outcomes == ["stopped", "done", "done", "started"]
 
 
+@pytest.mark.here
 def test_a_collector_ends_when_its_scope_changes(home):
     """A collector whose identity lost something does not go on with what it had."""
     bakery = Scope(PROVIDER, "Bakery")

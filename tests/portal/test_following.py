@@ -15,6 +15,7 @@ async def without_a_thread(work):
     return work()
 
 
+@pytest.mark.here
 def test_following_is_audited(home):
     """Beginning, each whole collection and the end stand in the audit, with the sum of the changes."""
     home.simulator.register(PORT)
@@ -34,6 +35,7 @@ def test_following_is_audited(home):
     assert told == {("started", ""), ("done", "snapshot 1, 6 lines"), ("done", "1 changes; stopped")}
 
 
+@pytest.mark.here
 def test_following_needs_the_right_to_collect(home):
     """A viewer may not follow, and nobody may follow what is outside of the scope."""
     with pytest.raises(NotAllowed):
@@ -43,6 +45,7 @@ def test_following_needs_the_right_to_collect(home):
         portal.follow(lambda _: False, "Clinic")
 
 
+@pytest.mark.here
 def test_a_scope_that_shrinks_ends_the_following(home):
     """When the identity's scope is another one than at the start, following ends."""
     portal = home.portal()
@@ -55,6 +58,7 @@ def test_a_scope_that_shrinks_ends_the_following(home):
         portal.follow(tell, beside=without_a_thread)
 
 
+@pytest.mark.here
 def test_the_command_prints_one_line_for_each_flush(home, monkeypatch, capsys):
     """`devlib follow` says what was done, and ends in order."""
     from devlib.cli import following

@@ -36,6 +36,7 @@ def second_bakery(home):
         writer.add_site(Scope(OTHER), "Bakery", "Lyon", ("Cisco 8851",))
 
 
+@pytest.mark.here
 def test_a_narrowed_identity_sees_less_at_once(home):
     """A scope that shrinks counts from the next act on, in a portal that is open already."""
     store(home, "tester", scope=Scope(PROVIDER, "Bakery"))
@@ -47,6 +48,7 @@ def test_a_narrowed_identity_sees_less_at_once(home):
         assert portal.remove(mac_of(1)).mac == mac_of(1)
 
 
+@pytest.mark.here
 def test_an_identity_that_is_gone_may_nothing(home):
     """Whose identity is removed is refused at the next act, which is audited; so is the implicit account."""
     store(home, "tester")
@@ -57,6 +59,7 @@ def test_an_identity_that_is_gone_may_nothing(home):
     assert (audited(home)[0].principal, audited(home)[0].outcome) == ("tester", "refused")
 
 
+@pytest.mark.here
 @pytest.mark.parametrize(
     "change", [forget, lambda home, name: store(home, name, scope=Scope(PROVIDER, "Clinic"))]
 )
@@ -71,6 +74,7 @@ def test_an_export_is_not_delivered_to_whom_it_was_taken_from(home, tmp_path, ch
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.here
 def test_a_scope_that_shrank_cuts_the_report(home, tmp_path):
     """Rows that left the scope while the network was asked are not in the file."""
     store(home, "tester", scope=Scope(PROVIDER, "Bakery"))
@@ -81,12 +85,14 @@ def test_a_scope_that_shrank_cuts_the_report(home, tmp_path):
     assert report.rows == 6
 
 
+@pytest.mark.here
 def test_an_identity_given_explicitly_stays(home):
     """What is given to `connect` is not looked up."""
     with connect(Identity("nobody", Role.VIEWER, LYON), settings=home.settings, clock=home.clock) as portal:
         assert len(portal.devices()) == 3
 
 
+@pytest.mark.here
 def test_the_account_may_everything_only_over_its_own_files(home, tmp_path, monkeypatch):
     """Another database, or a home of somebody else, needs a stored identity; the remedy says how."""
     elsewhere = home.settings.model_copy(update={"database": f"sqlite:///{tmp_path / 'shared.db'}"})
@@ -104,6 +110,7 @@ def test_the_account_may_everything_only_over_its_own_files(home, tmp_path, monk
         connect(settings=home.settings, clock=home.clock)
 
 
+@pytest.mark.here
 def test_acting_as_another_one_is_audited_with_both_names(home):
     """`principal` gives the other's scope; the audit names who acted."""
     store(home, "alice")
@@ -112,6 +119,7 @@ def test_acting_as_another_one_is_audited_with_both_names(home):
     assert audited(home)[0].principal == "alice (by tester)"
 
 
+@pytest.mark.here
 def test_nobody_acts_as_one_with_more(home):
     """A stored viewer cannot borrow an operator's identity, nor learn which identities there are."""
     store(home, "tester")
@@ -169,6 +177,7 @@ def test_a_customer_of_two_providers_is_named_with_its_provider(home):
         assert reader.identity("bob").scope == Scope(OTHER, "Bakery")
 
 
+@pytest.mark.here
 def test_an_old_scope_without_provider_reaches_one_customer_only(home, request):
     """A stored scope that names only a customer gets its provider, and nothing where that is not clear."""
     store(home, "tester", scope=Scope(customer="Bakery"))
