@@ -115,7 +115,7 @@ class Running(Desk):
         # It may show names and phone numbers: for this account only.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(nbformat.writes(notebook))  # type: ignore[no-untyped-call]
+            file.write(nbformat.writes(notebook))
         return path
 
 
