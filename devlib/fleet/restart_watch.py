@@ -23,12 +23,18 @@ MOST_ATTEMPTS = 3
 _SHORTEST_POLL, _LONGEST_POLL = 0.5, 5.0  # seconds
 _POLLS_PER_BOOT = 30
 _SCAN_EVERY = 0.25
-_OK, _REDIRECTS = 200, 300  # RFC 3261 §21: below are the successes
+_OK, _REDIRECTS, _TIMEOUT = 200, 300, 408  # RFC 3261 §21: below 300 are the successes
+_NOT_FINAL = frozenset({RestartOutcome.NO_ANSWER, RestartOutcome.UNROUTABLE})
 
 
 def is_silent(step: RestartStep) -> bool:
-    """Return whether a device has not answered its NOTIFY, and is awaited all the same."""
+    """Return whether a device has not accepted its NOTIFY, and is awaited all the same."""
     return step.state is StepState.SENT and not (step.code and step.code < _REDIRECTS)
+
+
+def _silence(step: RestartStep) -> RestartResult:
+    """Return the outcome of a device that did not accept its NOTIFY and did not come back."""
+    return RestartResult.NO_ANSWER if step.code in (None, _TIMEOUT) else RestartResult.UNROUTABLE
 
 
 class RestartWatch:
@@ -168,8 +174,8 @@ class RestartWatch:
         if position not in self._deadlines:
             self._end(position, RestartResult.UNREACHABLE, reason)
         elif self._clock.monotonic() >= self._deadlines[position]:
-            silent = is_silent(self._book.steps[position])
-            self._end(position, RestartResult.NO_ANSWER if silent else RestartResult.ACCEPTED, reason)
+            step = self._book.steps[position]
+            self._end(position, _silence(step) if is_silent(step) else RestartResult.ACCEPTED, reason)
 
     def _judge(self, position: int, bindings: Sequence[Binding]) -> bool:
         """Take what the registrar holds; return whether the device has to be sent a NOTIFY again."""
@@ -192,12 +198,19 @@ class RestartWatch:
         troubled = step.sent_at is not None and self._wire(position).troubled_since(step.sent_at)
         if self._book.run.patience > 0 and (unreachable or contradiction or troubled):
             self._doubts.add(position)
-        elif answer.outcome is RestartOutcome.NO_ANSWER and step.confirm_seconds > 0:
-            # It may restart all the same: some phones do so without an answer, or answer too late.
+        elif self._may_still_come(answer, step):
+            # It may restart all the same: some phones do so without an answer, or answer too late, and a
+            # registrar that knew no way may have found one for a repetition.
             self._book.change(position, state=StepState.SENT, code=answer.code, reason=said(answer))
             self._await(position, step)
         else:
             self._end(position, result_of(answer), said(answer), answer.code)
+
+    @staticmethod
+    def _may_still_come(answer: RestartAnswer, step: RestartStep) -> bool:
+        # What was never sent has no status: nothing comes of it.
+        unsent = answer.outcome is RestartOutcome.UNROUTABLE and answer.code is None
+        return answer.outcome in _NOT_FINAL and step.confirm_seconds > 0 and not unsent
 
     def _once_more(self, position: int, step: RestartStep) -> bool:
         if still_boots(step.sent_at, step.boot_seconds, self._clock.now()):
@@ -218,7 +231,7 @@ class RestartWatch:
             self._deadlines[position] = self._clock.monotonic() + step.confirm_seconds
             return
         if is_silent(step):
-            self._end(position, RestartResult.NO_ANSWER, step.reason)
+            self._end(position, _silence(step), step.reason)
             return
         reason = message("No new registration within {seconds} s.", seconds=round(step.confirm_seconds))
         self._end(position, RestartResult.ACCEPTED, reason)
