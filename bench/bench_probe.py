@@ -1,10 +1,11 @@
 """10 000 OPTIONS through the SIP client against bare asyncio UDP loops of as many messages.
 
-Bare is what anyone would write: asyncio's datagram endpoint and as many workers as the window has places; each
-sends one datagram and awaits the next that arrives; nothing is built, matched or read. Raw is the limit below:
-no workers, the protocol sends the next datagram from within its callback. All ask the same peer
-in another process, with the same window; bare and raw send the OPTIONS of the client byte for byte, and the
-peer answers all alike: the request's own headers under a `200 OK`.
+Bare is what anyone would write: asyncio's datagram endpoint and as many workers as the window has places;
+each sends one datagram and awaits the next that arrives; nothing is built, matched or read.
+Raw is the limit below:
+no workers, the protocol sends the next datagram from within its callback. All ask the same peer in another
+process, with the same window; bare and raw send the OPTIONS of the client byte for byte, and the peer answers
+all alike: the request's own headers under a `200 OK`.
 Run it with `python -m bench probe`.
 """
 
