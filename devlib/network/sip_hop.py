@@ -80,10 +80,14 @@ class Resolver:
         """
         loop = self._loop
         key = (hop.host, hop.port)
-        numeric = socket.AI_NUMERICHOST if _is_numeric(hop.host) else 0
-        found = await asyncio.wait_for(
-            loop.getaddrinfo(*key, family=self._family, type=socket.SOCK_DGRAM, flags=numeric), limit
-        )
+        if _is_numeric(hop.host):
+            # No name server is asked, so that nothing is waited for.
+            found = socket.getaddrinfo(
+                *key, family=self._family, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
+            )
+        else:
+            asking = loop.getaddrinfo(*key, family=self._family, type=socket.SOCK_DGRAM)
+            found = await asyncio.wait_for(asking, limit)
         address = (str(found[0][4][0]), hop.port)
         if len(self._known) >= _MOST_KEPT:
             self._known.clear()

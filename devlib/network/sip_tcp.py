@@ -88,6 +88,7 @@ class TcpConnections:
         self._broken = broken
         self._open: OrderedDict[Address, _Connection] = OrderedDict()
         self._opening: dict[Address, asyncio.Task[_Connection]] = {}
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._open)
@@ -102,6 +103,8 @@ class TcpConnections:
         Raises:
             OSError: it is refused, or nobody answers in time.
         """
+        if self._closed:
+            raise ConnectionAbortedError("closed")
         if (known := self._open.get(address)) is not None and known.open:
             self._open.move_to_end(address)
             return known
@@ -125,7 +128,8 @@ class TcpConnections:
             self._broken(address)
 
     def close(self) -> None:
-        """Close all; calling twice is harmless."""
+        """Close all, and open no more; calling twice is harmless."""
+        self._closed = True
         for task in self._opening.values():
             task.cancel()
         for connection in tuple(self._open.values()):

@@ -64,6 +64,7 @@ class Transactions:
         self._first: deque[tuple[float, bytes]] = deque()  # first repetitions, in the order of time
         self._due: list[tuple[float, bytes]] = []  # the others, as a heap
         self._sweep: asyncio.TimerHandle | None = None
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -95,8 +96,8 @@ class Transactions:
         """
         now = self._loop.time()
         answer: asyncio.Future[SipAnswer] = self._loop.create_future()
-        if len(self._pending) >= MOST_AT_ONCE:
-            answer.set_result(SipAnswer.unsent(_TOO_MANY))
+        if self._closed or len(self._pending) >= MOST_AT_ONCE:
+            answer.set_result(SipAnswer.unsent(_CLOSED if self._closed else _TOO_MANY))
             return answer
         key = branch.encode("ascii", "replace")
         resend = None if reliable else send
@@ -167,7 +168,8 @@ class Transactions:
                 self._end(pending, SipAnswer.unsent(why))
 
     def close(self) -> None:
-        """End what still waits; calling twice is harmless."""
+        """End what still waits, and whatever is asked from now on; calling twice is harmless."""
+        self._closed = True
         if self._sweep is not None:
             self._sweep.cancel()
             self._sweep = None

@@ -6,6 +6,7 @@ import socket
 from contextlib import asynccontextmanager
 
 import pytest
+from both_transports import open_both
 from pydantic import SecretStr
 
 from devlib.network.sip import parse_message, write_response
@@ -64,10 +65,8 @@ class Peer(asyncio.DatagramProtocol):
 @asynccontextmanager
 async def peer_at(reply=ok, host="127.0.0.1"):
     """A peer that listens on UDP and TCP."""
-    loop = asyncio.get_running_loop()
-    transport, peer = await loop.create_datagram_endpoint(lambda: Peer(reply), local_addr=(host, 0))
+    transport, peer, server = await open_both(lambda: Peer(reply), host)
     port = transport.get_extra_info("sockname")[1]
-    server = await asyncio.start_server(peer.serve, host, port)
     peer.hops = {kind: Hop(kind, host, port) for kind in ("udp", "tcp")}
     peer.server = server
     try:
@@ -312,6 +311,8 @@ async def test_a_closed_client_answers_and_leaves_nothing():
         await client.close()
         await client.close()
         assert {answer.status for answer in await asyncio.gather(*waiting)} == {503}
+        late = [await client.request(asked(hop), 30.0) for hop in peer.hops.values()]
+        assert {answer.status for answer in late} == {503}
 
 
 async def test_an_address_of_another_machine_cannot_be_bound():

@@ -13,6 +13,7 @@ import tracemalloc
 
 import psutil
 import pytest
+from both_transports import open_both
 from pydantic import SecretStr
 
 from devlib.network.sip import parse_message, uri_in, write_response
@@ -208,12 +209,8 @@ class HostilePeer(asyncio.DatagramProtocol):
 
 async def ask_for_long(seconds, draw):
     """Ask a hostile peer over both transports; return how often."""
-    loop = asyncio.get_running_loop()
-    transport, peer = await loop.create_datagram_endpoint(
-        lambda: HostilePeer(draw), local_addr=("127.0.0.1", 0)
-    )
+    transport, _, server = await open_both(lambda: HostilePeer(draw))
     port = transport.get_extra_info("sockname")[1]
-    server = await asyncio.start_server(peer.serve, "127.0.0.1", port)
     hops = [Hop(kind, "127.0.0.1", port) for kind in ("udp", "tcp")]
     end, asked = time.monotonic() + seconds, 0
     numbers = iter(range(1 << 60))
