@@ -25,13 +25,13 @@ import pyarrow as pa
 from devlib.clock import Clock
 from devlib.errors import StorageUnavailable
 from devlib.language import message
-from devlib.model import EVERYTHING, OBSERVATIONS, OBSERVATIONS_LAYOUT
+from devlib.model import EVERYTHING, OBSERVATIONS_LAYOUT
 from devlib.storage.day_ledger import DayFile, DayFileKind
+from devlib.storage.day_sorting import write_sorted
 from devlib.storage.lake import Lake, Overtaken
 from devlib.storage.manifest import Snapshot
 from devlib.storage.periods import PERIOD_SCHEMA, PERIODS_LAYOUT, Span, carried, compute_periods, open_periods
 from devlib.storage.publishing import discard
-from devlib.storage.snapshot_sql import SNAPSHOT_ID
 
 DAY = timedelta(days=1)
 _INSTANT = timedelta(microseconds=1)
@@ -146,18 +146,9 @@ class Compactor:
     def _move(self, snapshots: Sequence[Snapshot]) -> DayFile | None:
         day = midnight(snapshots[0].observed_at)
         target = self._lake.target(day, "day")
-        rows = self._lake.copy(target, self._sorted(snapshots), {})
+        rows = write_sorted(self._lake, target, snapshots)
         file = self._file(DayFileKind.OBSERVATIONS, target, Span(day, day + DAY), rows, snapshots)
         return self._enter(file, snapshots)
-
-    def _sorted(self, snapshots: Sequence[Snapshot]) -> str:
-        columns = ", ".join(f"{column.name}::{column.type} AS {column.name}" for column in OBSERVATIONS)
-        parts = " UNION ALL ".join(
-            f"SELECT {columns}, {each.id}::BIGINT AS {SNAPSHOT_ID} FROM {self._lake.relation([each])}"  # noqa: S608
-            for each in snapshots
-        )
-        order = f"provider, customer, line_key, observed_at, {SNAPSHOT_ID}"
-        return f"SELECT * FROM ({parts}) ORDER BY {order}"  # noqa: S608 - own texts
 
     def advance(self) -> DayFile | None:
         """Make the state periods of today up to the last full hour, so that questions read few snapshots.

@@ -187,6 +187,19 @@ def test_older_layouts_are_unified(lake, clock):
     assert {each.layout for each in entries(lake)} == {2}
 
 
+@pytest.mark.parametrize("rows", [1, 3, 7])
+def test_a_day_larger_than_the_memory_is_sorted_in_slices(lake, clock, monkeypatch, rows):
+    """Whatever the size of a slice, the file has each row once, in the order of the whole."""
+    fill(lake, clock)
+    expected = observed(lake)
+    monkeypatch.setattr("devlib.storage.day_sorting.SLICE", rows)
+    Compactor(lake, clock).run()
+    assert observed(lake) == expected
+    for path in {lake.path(each) for each in entries(lake) if each.in_day_file}:
+        found = duckdb.sql(f"SELECT customer, line_key, observed_at FROM '{path}'").fetchall()
+        assert found == sorted(found)
+
+
 def test_two_compactors_at_once_do_it_once(lake, clock, tmp_path):
     """Where another one was faster, the second discards its file and nothing is there twice."""
     fill(lake, clock)
