@@ -9,7 +9,7 @@ import os
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -130,6 +130,9 @@ class Lake:
             # After a fork the parent's connection must not be touched: its threads are not in the child.
             if (base := self._connections.get(os.getpid())) is None:
                 spill = self.folder.parent / "spill" / str(os.getpid())
+                # DuckDB makes the last folder of the path when it first spills, and only that one.
+                with suppress(OSError):  # a home that may only be read can be read all the same
+                    spill.parent.mkdir(parents=True, exist_ok=True)
                 base = duckdb.connect(config={**self._settings, "temp_directory": str(spill)})
                 self._connections[os.getpid()] = base
             return base
