@@ -74,7 +74,7 @@ def run(rows: int = 1_000_000) -> dict[str, object]:
         with _served(home) as (port, server):
             base = f"http://127.0.0.1:{port}/"
             context = browser.new_context(viewport={"width": 1440, "height": 1000})
-            context.set_default_timeout(60_000)
+            context.set_default_timeout(120_000)
             context.request.get(sign_in_link(base, new_ticket(_account(), link_key(home), SystemClock())))
             opened = [_open(context.new_page(), base, server) for _ in range(_OPENINGS)]
             page = context.new_page()
@@ -210,7 +210,7 @@ def _bare_page(folder: Path, browser: Any) -> float:  # noqa: ANN401
             page = browser.new_page()
             start = time.perf_counter()
             page.goto(f"http://127.0.0.1:{port}/")
-            page.wait_for_selector(".js-plotly-plot .barlayer .point", state="attached", timeout=60_000)
+            page.wait_for_selector(".js-plotly-plot .main-svg", state="attached", timeout=180_000)
             times.append(time.perf_counter() - start)
             page.close()
             _quiet(server)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeAlias
 
 import duckdb
 import numpy as np
@@ -48,6 +48,7 @@ class Order:
     descending: bool = False
 
 
+Keys: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 Opened = Callable[[], AbstractContextManager[duckdb.DuckDBPyConnection]]
 
 
@@ -60,17 +61,26 @@ class Pages:
         key: integer column that tells the rows apart.
         opened: gives a cursor in which `rows` can be read.
         wide: SQL for a FROM clause of at least the same rows, for fetching by key; by default `rows`.
+        listed: the keys of `rows` in their order, where they are known already.
     """
 
     def __init__(
-        self, kinds: dict[str, Kind], rows: str, key: str, opened: Opened, *, wide: str | None = None
+        self,
+        kinds: dict[str, Kind],
+        rows: str,
+        key: str,
+        opened: Opened,
+        *,
+        wide: str | None = None,
+        listed: Keys | None = None,
     ) -> None:
         self.kinds = kinds
         self._rows = rows
         self._wide = wide or rows
         self._key = key
         self._opened = opened
-        self._keys: np.ndarray[Any, np.dtype[np.int64]] | None = None
+        self._listed = listed
+        self._keys: Keys | None = None
 
     def choose(self, order: Order | None = None, search: str = "") -> int:
         """Sort the list anew and keep the rows that hold `search` in any text.
@@ -86,6 +96,9 @@ class Pages:
             UsageError: there is no such column.
         """
         where, values = self._found(search)
+        if self._listed is not None and order is None and not where:
+            self._keys = self._listed
+            return len(self._keys)
         by = "" if order is None else self._ordered(order)
         sql = f"SELECT {self._key} AS key FROM {self._rows} AS listed{where}{by}"  # noqa: S608 - own names
         with self._opened() as cursor:
@@ -116,7 +129,7 @@ class Pages:
         """Return the keys of rows of the chosen order."""
         return [int(key) for key in self._chosen()[first : first + min(count, MOST_ROWS)]]
 
-    def _chosen(self) -> "np.ndarray[Any, np.dtype[np.int64]]":
+    def _chosen(self) -> Keys:
         if self._keys is None:
             self.choose()
         assert self._keys is not None  # noqa: S101 - `choose` has just set it

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -272,3 +273,10 @@ def test_a_forked_child_gets_its_own_engine(lake):
     """
     ended = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False, timeout=60)
     assert ended.returncode == 0
+
+
+def test_a_question_that_needs_more_than_memory_has_a_place_to_spill(lake):
+    """The folder above the one that DuckDB makes for spilling is there once the lake is used."""
+    with lake.connection() as cursor:
+        spill = Path(cursor.execute("SELECT current_setting('temp_directory')").fetchone()[0])
+    assert spill.parent.is_dir()
