@@ -301,14 +301,15 @@ _LOOP = """
 @pytest.mark.torture
 def test_readers_never_see_a_lost_or_doubled_row_when_compactors_are_killed(lake, clock, url):
     """Compactors killed with -9 at random moments: every reading in between has each row exactly once."""
-    fill(lake, clock, [event(h, *WHOLE) for h in range(96) if h % 4 == 0])
+    fill(lake, clock, [event(h, *WHOLE) for h in range(1, 72, 6)])
     rows = observed(lake)
     command = [sys.executable, "-c", textwrap.dedent(_LOOP), url, str(lake.folder)]
     ended = False
-    for attempt in range(30):
+    for attempt in range(25):
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout.readline() == "ready\n"
-            deadline = time.monotonic() + 0.1 + 0.15 * attempt
+            # Each one lives longer than the one before, so that the last one comes to its end.
+            deadline = time.monotonic() + 0.1 * 1.35**attempt
             while time.monotonic() < deadline and process.poll() is None:
                 assert observed(lake) == rows
             process.send_signal(signal.SIGKILL)
