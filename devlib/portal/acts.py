@@ -8,7 +8,7 @@ from enum import StrEnum
 from devlib.errors import DevlibError, ExportFailed, NotAllowed
 from devlib.language import message
 from devlib.model import Identity, Role
-from devlib.storage import Inventory
+from devlib.storage import Inventory, NewAuditEntry
 
 
 class Act(StrEnum):
@@ -153,13 +153,14 @@ class Gate:
     def record(self, act: Act, target: str, outcome: str, detail: str = "") -> None:
         """Write one entry into the audit."""
         principal = self.identity.principal
-        with self._inventory.write() as writer:
-            writer.audit(
-                principal=f"{principal} (by {self._by})" if self._by else principal,
-                role=self.identity.role.value,
-                session=self._via or self.identity.session_key,
-                act=act.value,
-                target=target[:500],
-                outcome=outcome,
-                detail=detail[:2000],
-            )
+        entry = NewAuditEntry(
+            at=self._inventory.clock.now(),
+            principal=f"{principal} (by {self._by})" if self._by else principal,
+            role=self.identity.role.value,
+            session=self._via or self.identity.session_key,
+            act=act.value,
+            target=target[:500],
+            outcome=outcome,
+            detail=detail[:2000],
+        )
+        self._inventory.audit(entry)

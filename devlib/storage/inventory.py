@@ -6,7 +6,7 @@ but no lock between two questions, a block of `write()` is one transaction.
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from types import TracebackType
 from typing import Self
@@ -14,10 +14,12 @@ from typing import Self
 from sqlalchemy import Engine
 
 from devlib.clock import Clock
+from devlib.storage.audit_group import AuditGroup
 from devlib.storage.engine import WRITING, journal_mode, make_engine, parse_url
 from devlib.storage.faults import translated
 from devlib.storage.migrate import bring_up_to_date
 from devlib.storage.reader import Reader
+from devlib.storage.records import NewAuditEntry
 from devlib.storage.write_lock import WriteLock
 from devlib.storage.writer import Writer
 
@@ -32,11 +34,13 @@ class Inventory:
 
     def __init__(self, url: str, clock: Clock) -> None:
         self._url = parse_url(url)
-        self._clock = clock
+        self.clock = clock
         self._lock = WriteLock.beside(self._url)
         self._process = os.getpid()
         self._engine = make_engine(self._url)
         self._opening = threading.Lock()
+        self._audit_of = os.getpid()
+        self._audit = AuditGroup(self._write_audit)
         # Engines of the parent of a fork: kept, for closing them would end the parent's sessions.
         self._inherited: list[Engine] = []
 
@@ -60,7 +64,7 @@ class Inventory:
             StorageUnavailable: the database cannot be reached.
         """
         with translated(self._url), self._own_engine().connect() as connection:
-            yield Reader(connection, self._clock)
+            yield Reader(connection, self.clock)
 
     @contextmanager
     def write(self) -> Iterator[Writer]:
@@ -77,7 +81,24 @@ class Inventory:
         with self._lock or nullcontext(), translated(self._url), engine.connect() as connection:
             writing = connection.execution_options(**{WRITING: True})
             with writing.begin():
-                yield Writer(writing, self._clock)
+                yield Writer(writing, self.clock)
+
+    def audit(self, entry: NewAuditEntry) -> None:
+        """Add an entry to the audit, together with those that other threads add at the same time.
+
+        Returns when it is committed. Inside a block of `write()`, use the `Writer` instead.
+
+        Raises:
+            StorageUnavailable: the database cannot be reached.
+        """
+        if self._audit_of != os.getpid():
+            # A thread of the parent may have been writing for all when it forked.
+            self._audit_of, self._audit = os.getpid(), AuditGroup(self._write_audit)
+        self._audit.add(entry)
+
+    def _write_audit(self, entries: Sequence[NewAuditEntry]) -> None:
+        with self.write() as writer:
+            writer.audit_all(entries)
 
     def journal_mode_in_use(self) -> str:
         """Return SQLite's journal mode, `wal` or `persist`; empty for PostgreSQL."""
