@@ -1,5 +1,6 @@
 """Every act is authorised and audited, for every role and scope."""
 
+import json
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -29,6 +30,19 @@ def make_a_token(portal):
     portal.new_token("ann")
 
 
+def run_nothing(portal, folder):
+    """Run a runbook that does nothing."""
+    cell = {"cell_type": "code", "id": "a", "source": "days = 7", "outputs": [], "execution_count": None}
+    cells = [
+        {"cell_type": "markdown", "id": "t", "source": "# Nothing", "metadata": {}},
+        cell | {"metadata": {"tags": ["parameters"]}},
+    ]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    book = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+    (folder / "nothing.ipynb").write_text(json.dumps(book), encoding="utf-8")
+    assert portal.run_runbook("nothing", folder=folder).passed
+
+
 CHANGES = {
     Act.ADD: lambda p, f: p.add("00:15:65:00:00:01", "Lyon", "Cisco 8851", customer="Bakery"),
     Act.REMOVE: lambda p, f: p.remove(mac_of(1)),
@@ -46,6 +60,8 @@ CHANGES = {
     Act.RELEASE_EXPORT: lambda p, f: release_somebody(p),
     Act.SEE_AUDIT: lambda p, f: p.audit(),
     Act.MANAGE_TOKENS: lambda p, f: make_a_token(p),
+    Act.COMPACT: lambda p, f: p.compact(),
+    Act.RUNBOOK: lambda p, f: run_nothing(p, f.parent),
 }
 
 
