@@ -5,6 +5,8 @@ INSTALLED := .venv/.installed
 NETWORK ?= simulator
 # Tests of the floors whose coverage is held; measuring the others too would double their time.
 MEASURED := tests/export tests/fleet tests/floor tests/model tests/validation
+# Three parts, two at a time: two cores are used, and each part starts its own servers.
+ACTS := tests/api tests/cli tests/network tests/portal tests/processes
 
 .PHONY: help setup servers demo test check bench torture mutants lab dashboards constraints translations
 
@@ -32,9 +34,16 @@ kamailio:
 	sh tools/install-servers.sh kamailio
 
 test: setup servers check ## all tests; what CI runs
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-rules test-acts test-doors
+
+.PHONY: test-rules test-acts test-doors
+test-rules:
 	$(BIN)/pytest --cov --cov-report= $(MEASURED)
 	$(BIN)/coverage report --include='devlib/model/*,devlib/validation/*,devlib/export/*' --fail-under=95
-	$(BIN)/pytest $(filter-out $(MEASURED) tests/house tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+test-acts:
+	$(BIN)/pytest $(ACTS)
+test-doors:
+	$(BIN)/pytest $(filter-out $(MEASURED) $(ACTS) tests/house tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 
 check: setup ## ruff, mypy, floors, thin notebooks, true documentation; before every commit
 	$(BIN)/ruff format --check .
