@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -187,13 +187,17 @@ def _quiet(server: psutil.Process) -> None:
     """Wait until the kernel that replaces the used one is ready: nothing computes any more."""
     time.sleep(1.5)  # Voila waits a second before it starts one
     for _ in range(60):
-        busy = sum(each.cpu_percent(0.25) for each in server.children(recursive=True)[-2:])
-        if busy < 5:  # noqa: PLR2004 - per cent
-            return
+        with suppress(psutil.NoSuchProcess):  # the kernel of the page that was closed just now
+            if sum(each.cpu_percent(0.25) for each in server.children(recursive=True)[-2:]) < 5:  # noqa: PLR2004
+                return
 
 
 def _largest_kernel(server: psutil.Process) -> int:
-    return max(int(each.memory_info().rss) for each in server.children(recursive=True))
+    sizes = [0]
+    for each in server.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            sizes.append(int(each.memory_info().rss))
+    return max(sizes)
 
 
 def _bare_page(folder: Path, browser: Any) -> float:  # noqa: ANN401
