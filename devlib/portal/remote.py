@@ -88,6 +88,14 @@ class RemotePortal(RemoteFiles, Portal):
         raise decoded_error(values if isinstance(values, dict) else {}, answer.status)
 
     def _act(self, route: Route, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as the act has it
+        if arguments.get("tables"):
+            raise CapabilityMissing(
+                message("Tables of one's own do not travel to a service."),
+                where=route.act,
+                remedy=message(
+                    "Fetch what you need with a question, and join it here with pandas or DuckDB."
+                ),
+            )
         values = _on_the_wire(route, arguments)
         places = {name: quote(str(values.pop(name)), safe="") for name in route.in_path}
         headers = {"Accept": ARROW} if route.gives_frame else {}

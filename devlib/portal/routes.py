@@ -19,7 +19,7 @@ from devlib.portal.wire import hints_of
 
 Verb = Literal["GET", "POST", "PUT", "DELETE"]
 
-LEFT_OUT = frozenset({"progress", "waiting", "tell", "beside"})
+LEFT_OUT = frozenset({"progress", "waiting", "tell", "beside", "tables"})
 """Parameters that are functions of the caller; they stay on its side."""
 
 
@@ -198,6 +198,11 @@ NOT_OVER_HTTP: Mapping[str, str] = {
     "resume_restart": "a run takes minutes to hours and belongs beside the registrars: devlib restart",
     "restart_devices": "shows a plan or a report that one has; no service is asked",
     "trial_lines": "phones of the lab are tried on the machine beside the registrar: devlib lab",
+    "runbooks": "notebooks lie where the kernel runs: devlib runbook --list",
+    "run_runbook": "a runbook runs in a kernel of the caller's own machine: devlib runbook",
+    "lake_version": "a page asks it of the lake beside it; over HTTP `snapshots` in SQL tells the same",
+    "line_choices": "fills the filters of a page; over HTTP `sites`, `device_types` and the census tell the same",
+    "view_lines": "pages of a table are cut where the page is drawn; over HTTP the export gives all rows",
     "follow": "a follower runs beside the database: devlib follow",
 }
 """Public names of `Portal` without an address of their own, and why."""
