@@ -201,7 +201,7 @@ NOT_OVER_HTTP: Mapping[str, str] = {
     "runbooks": "notebooks lie where the kernel runs: devlib runbook --list",
     "run_runbook": "a runbook runs in a kernel of the caller's own machine: devlib runbook",
     "lake_version": "a page asks it of the lake beside it; over HTTP `snapshots` in SQL tells the same",
-    "line_choices": "fills the filters of a page; over HTTP `sites`, `device_types` and the census tell the same",
+    "line_choices": "fills the filters of a page; over HTTP `sites`, `device_types` and the census tell it",
     "view_lines": "pages of a table are cut where the page is drawn; over HTTP the export gives all rows",
     "follow": "a follower runs beside the database: devlib follow",
 }
