@@ -8,7 +8,7 @@ MEASURED := tests/export tests/fleet tests/floor tests/model tests/validation
 # Three parts, two at a time: two cores are used, and each part starts its own servers.
 ACTS := tests/api tests/cli tests/network tests/portal tests/processes
 
-.PHONY: help setup servers demo test check bench torture mutants lab dashboards constraints translations
+.PHONY: help setup servers demo test long check bench torture mutants lab dashboards constraints translations
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -41,9 +41,12 @@ test-rules:
 	$(BIN)/pytest --cov --cov-report= $(MEASURED)
 	$(BIN)/coverage report --include='devlib/model/*,devlib/validation/*,devlib/export/*' --fail-under=95
 test-acts:
-	$(BIN)/pytest $(ACTS)
+	$(BIN)/pytest -m 'not long' $(ACTS)
 test-doors:
-	$(BIN)/pytest $(filter-out $(MEASURED) $(ACTS) tests/house tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+	$(BIN)/pytest -m 'not long' $(filter-out $(MEASURED) $(ACTS) tests/house tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+
+long: setup servers ## tests that take minutes: browser, whole fleets restarted, compactors killed
+	$(BIN)/pytest -m long --timeout=900
 
 check: setup ## ruff, mypy, floors, thin notebooks, true documentation; before every commit
 	$(BIN)/ruff format --check .

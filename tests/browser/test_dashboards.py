@@ -7,7 +7,7 @@ import pytest
 from dashboards_fixture import ALICE, OF_ALICE, OF_BOB, OLGA
 from playwright.sync_api import expect
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.timeout(600)]
 
 EVIL = "<img src=x onerror=document.title='owned'>"
 

@@ -261,6 +261,7 @@ def test_a_fleet_is_restarted_although_its_process_is_killed(kamailio, tmp_path)
         assert max(lab.phones.fleet.boots.values()) == 2
 
 
+@pytest.mark.long
 def test_a_fleet_with_logins_is_restarted(kamailio, tmp_path):
     """Phones that ask for a login are confirmed where it is configured, at one NOTIFY for each phone."""
     login = 'notify_user = "devlib"\nnotify_password = "secret"\n'
@@ -273,6 +274,7 @@ def test_a_fleet_with_logins_is_restarted(kamailio, tmp_path):
         assert Counter(len(times) for times in lab.phones.moments().values()) == {1: 300}
 
 
+@pytest.mark.long
 def test_a_registrar_that_is_killed_in_the_middle(kamailio, tmp_path):
     """Nothing wrong is recorded while it is away or has forgotten phones, and the run goes on by itself."""
     with lab_of(tmp_path, 300, 5, expires=20) as lab:

@@ -298,6 +298,7 @@ _LOOP = """
 """
 
 
+@pytest.mark.long
 @pytest.mark.torture
 def test_readers_never_see_a_lost_or_doubled_row_when_compactors_are_killed(lake, clock, url):
     """Compactors killed with -9 at random moments: every reading in between has each row exactly once."""
