@@ -61,7 +61,6 @@ CHANGES = {
     Act.SEE_AUDIT: lambda p, f: p.audit(),
     Act.MANAGE_TOKENS: lambda p, f: make_a_token(p),
     Act.COMPACT: lambda p, f: p.compact(),
-    Act.RUNBOOK: lambda p, f: run_nothing(p, f.parent),
 }
 
 
@@ -78,7 +77,16 @@ def last_entry(home):
         return reader.audit_entries(limit=1)[0]
 
 
-@pytest.mark.parametrize("act", list(Act), ids=lambda act: act.value)
+@pytest.mark.here
+@pytest.mark.parametrize("role", list(Role), ids=lambda role: role.value)
+def test_anybody_may_start_a_runbook(home, tmp_path, role):
+    """A runbook runs beside its notebook, for every role, and is audited; each of its acts is authorised."""
+    run_nothing(home.portal(role), tmp_path)
+    entry = last_entry(home)
+    assert (entry.act, entry.target, entry.outcome) == ("runbook", "nothing", "done")
+
+
+@pytest.mark.parametrize("act", [each for each in Act if each is not Act.RUNBOOK], ids=lambda act: act.value)
 @pytest.mark.parametrize("role", list(Role), ids=lambda role: role.value)
 def test_each_act_is_allowed_to_its_roles_and_audited(home, bulk_file, act, role):
     """What a role may do is done; what it may not do is refused and changes nothing; both are audited."""
