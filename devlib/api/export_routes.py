@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Header, Path, Query
 from fastapi.concurrency import run_in_threadpool
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -59,6 +59,8 @@ class ExportOrder(Body):
     site: Text | None = Field(None, description="One site; by default all.")
     states: tuple[LineState, ...] = ()
     device_types: tuple[Text, ...] = ()
+    firmware: tuple[Text, ...] = ()
+    seen_before: AwareDatetime | None = Field(None, description="Last REGISTER before this moment, or never.")
     search: Text = ""
     condition: Text = Field("", description="SQL condition over the columns.")
     columns: tuple[Text, ...] = Field((), description="Columns of `observations`; none for the report's 22.")
@@ -126,7 +128,12 @@ class ExportRoutes:
     def _submit(self, request: Request, body: ExportOrder, key: str) -> tuple[ExportJob, Bearer]:
         bearer = self._sign_in(request)
         chosen = LineFilter(
-            states=body.states, device_types=body.device_types, search=body.search, condition=body.condition
+            states=body.states,
+            device_types=body.device_types,
+            search=body.search,
+            condition=body.condition,
+            firmware=body.firmware,
+            seen_before=body.seen_before,
         )
         wanted = ReportRequest(
             body.customer, body.site, chosen, body.language or language_of(request), body.columns, body.format

@@ -30,6 +30,7 @@ def entries(home, limit=20):
         return [each for each in reader.audit_entries(limit=limit) if each.act == "reboot"]
 
 
+@pytest.mark.here
 def test_a_site_is_planned_restarted_and_shown(registered):
     """A plan sends nothing; its run confirms each device, is listed, and is audited at both ends."""
     portal = registered.portal()
@@ -50,6 +51,7 @@ def test_a_site_is_planned_restarted_and_shown(registered):
                                and each.target == "Bakery / Lyon")  # fmt: skip
 
 
+@pytest.mark.here
 def test_a_viewer_and_another_customer_never(registered):
     """A viewer may not even plan; another customer's runs, sites and plans are not there or refused."""
     plan = registered.portal().plan_restart("Bakery", "Lyon", options=QUICK)
@@ -73,6 +75,7 @@ def test_a_viewer_and_another_customer_never(registered):
     assert lyon.restarts().empty
 
 
+@pytest.mark.here
 def test_a_role_that_is_taken_away_ends_the_run(registered):
     """The identity is read again while the run goes on; without its role the run stops, to be resumed."""
     home = registered
