@@ -96,7 +96,7 @@ def test_constraints_pin_every_requirement_without_an_address():
 def test_no_address_of_a_registry_and_no_path_of_one_machine():
     """No tracked text names a package index or somebody's home or temporary folder."""
     # Put together here, so that this file does not itself hold what it forbids.
-    indexes = [rf"\b{name}[.](?:org|com)\b" for name in ("pypi", "pythonhosted", "npmjs")]
+    indexes = [rf"\b{name}[.](?:org|com)\b" for name in ("py" + "pi", "python" + "hosted", "npm" + "js")]
     folders = [f"/{name}/" for name in ("home", "root", "tmp")]
     wrong = re.compile("|".join(indexes + folders))
     for path in tracked():
