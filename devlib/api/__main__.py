@@ -4,9 +4,11 @@ import argparse
 import json
 import logging
 import os
+import signal
 import socket
 import sys
 import traceback
+from contextlib import suppress
 
 import uvicorn
 
@@ -63,7 +65,10 @@ def main(arguments: list[str] | None = None) -> int:
             lifespan="on", timeout_graceful_shutdown=round(settings.api.drain_seconds),
             timeout_keep_alive=30, proxy_headers=False, ws="none",
         )  # fmt: skip
-        uvicorn.Server(config).run(sockets=[listener])
+        # uvicorn raises the signal that ended it once more: by itself SIGTERM would then end us unclosed.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listener])
         _say("stopped")
     finally:
         services.close()
@@ -97,4 +102,8 @@ def _log_as_json() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    ended = main()
+    logging.shutdown()
+    sys.stderr.flush()
+    # Everything is closed. DuckDB 2.0 would write pages on its own bindings into the log at Python's end.
+    os._exit(ended)

@@ -1,13 +1,12 @@
 """Commands of the HTTP service: start it, and keep the tokens that open it."""
 
-import signal
 import subprocess
 import sys
 from datetime import datetime
 
 import pandas as pd
 
-from devlib.cli.command import DONE, Call, Command, argument
+from devlib.cli.command import Call, Command, argument
 from devlib.errors import UsageError
 from devlib.language import message
 from devlib.storage import ApiToken
@@ -21,14 +20,9 @@ def serve(call: Call) -> int:
     with subprocess.Popen(command) as service:  # noqa: S603 - our own module
         while True:
             try:
-                return _ended(service.wait())
+                return service.wait()
             except KeyboardInterrupt:
                 service.terminate()
-
-
-def _ended(code: int) -> int:
-    # The server takes a signal up again after it has ended in order: that is no failure.
-    return DONE if -code in (signal.SIGTERM, signal.SIGINT) else code
 
 
 def token(call: Call) -> None:

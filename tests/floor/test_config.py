@@ -56,7 +56,7 @@ def test_the_file_is_read_and_variables_win(tmp_path):
         kind = "kamailio"
         name = "montreal"
         rpc_url = "http://127.0.0.1:8090/RPC"
-        rpc_password = "secret"
+        rpc_password = "swordfish"
         [[networks]]
         kind = "simulator"
         customers = ["ACME"]
@@ -67,7 +67,7 @@ def test_the_file_is_read_and_variables_win(tmp_path):
     assert found.export.max_running == 2
     kamailio, simulator = found.networks
     assert isinstance(kamailio, KamailioSettings)
-    assert "secret" not in repr(found)
+    assert "swordfish" not in repr(found)
     assert simulator.customers == ("ACME",)
     found = settings(tmp_path, DEVLIB_DATABASE="sqlite://", DEVLIB_LAKE="/l", DEVLIB_LANGUAGE="en")
     assert (found.database_url, found.lake_folder, found.language) == ("sqlite://", Path("/l"), "en")
