@@ -84,11 +84,13 @@ class Age:
         text: in words.
         stale: whether they are too old to be trusted as "now".
         at: moment of the oldest newest row, ISO 8601 in UTC; empty where there is nothing yet.
+        past: whether a moment of the past is looked at, and not now.
     """
 
     text: str
     stale: bool
     at: str
+    past: bool = False
 
 
 def age_of(observed_at: datetime | None, now: datetime, language: Language) -> Age:
@@ -111,6 +113,35 @@ def age_of(observed_at: datetime | None, now: datetime, language: Language) -> A
         "Data of {at} UTC, {age} old: nobody collects. Start it: devlib collect --every 5m", **values
     )
     return Age((old if stale else fresh).in_language(language), stale, f"{observed:%Y-%m-%dT%H:%M:%SZ}")
+
+
+def age_class(age: Age) -> str:
+    """Return the class that the style sheet has for an age."""
+    if age.past:
+        return "dl-past"
+    return "dl-warning" if age.stale else "dl-age"
+
+
+def past_of(moment: datetime, observed_at: datetime | None, language: Language) -> Age:
+    """Return in words that the past is looked at, and what of it is known.
+
+    Args:
+        moment: the moment looked at, UTC.
+        observed_at: when the oldest of the data were asked, UTC; `None` for no data.
+        language: of the words.
+    """
+    at = f"{moment:%Y-%m-%d %H:%M}"
+    if observed_at is None:
+        text = message(
+            "This is the past, not now: nothing that passes the filters is known of {at} UTC.", at=at
+        )
+        return Age(text.in_language(language), stale=True, at="", past=True)
+    text = message(
+        "This is the past, not now: states as of {at} UTC, from data of {observed} UTC.",
+        at=at,
+        observed=f"{observed_at:%Y-%m-%d %H:%M}",
+    )
+    return Age(text.in_language(language), stale=True, at=f"{observed_at:%Y-%m-%dT%H:%M:%SZ}", past=True)
 
 
 def _distance(minutes: int) -> Message:

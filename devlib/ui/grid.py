@@ -16,7 +16,7 @@ from devlib.model import (
     SUPPORTED_DEVICES,
     Table,
 )
-from devlib.storage import Kind, Order, Pages
+from devlib.storage import Kind, Order, Paged
 from devlib.ui.widget import Handler, Widget, number_of, switch_of, text_of
 from devlib.ui.words import state_texts
 
@@ -62,7 +62,7 @@ class Grid(Widget):
 
     def __init__(  # noqa: PLR0913 - eight of them by keyword
         self,
-        pages: Pages,
+        pages: Paged,
         language: Language,
         *,
         label: str,
@@ -89,7 +89,7 @@ class Grid(Widget):
         """Return what the browser may ask for: rows, an order, a search, a choice."""
         return {"rows": self._rows, "sort": self._sort, "search": self._searched, "pick": self._picked}
 
-    def show(self, pages: Pages, *, keeps_place: bool = False) -> None:
+    def show(self, pages: Paged, *, keeps_place: bool = False) -> None:
         """Show other rows with the same columns; the order stays.
 
         Args:

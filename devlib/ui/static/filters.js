@@ -14,6 +14,16 @@ export default {
         controls[name] = { read: () => boxes.filter(([box]) => box.checked).map(([box]) => box.value), write: (values) => boxes.forEach(([box]) => { box.checked = values.includes(box.value); }) };
         return el("fieldset", { class: "dl-fieldset" }, el("legend", {}, label), ...boxes.map(([, line]) => line));
       }
+      if (kind === "moment") {
+        // The link says UTC; people read and write their own time.
+        const local = (moment) => new Date(moment - moment.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
+        const input = el("input", { class: "dl-input", type: "datetime-local", max: local(new Date()), onchange: send });
+        controls[name] = {
+          read: () => (input.value ? [`${new Date(input.value).toISOString().slice(0, 16)}Z`] : []),
+          write: (values) => { const value = values[0] ? local(new Date(values[0])) : ""; if (input.value !== value) input.value = value; },
+        };
+        return el("label", {}, label, input);
+      }
       if (kind === "text") {
         let timer;
         const input = el("input", { class: "dl-input", type: "search", placeholder: texts.hint, maxlength: "200", oninput: () => { clearTimeout(timer); timer = setTimeout(send, 120); } });

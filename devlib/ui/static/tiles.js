@@ -14,9 +14,10 @@ export default {
         if (item.firstChild.textContent !== tile.value) item.firstChild.textContent = tile.value;
         if (item.lastChild.textContent !== tile.label) item.lastChild.textContent = tile.label;
       });
-      const { text = "", stale = false } = model.get("age");
+      const { text = "", stale = false, past = false } = model.get("age");
       if (age.textContent !== text) age.textContent = text;
-      age.className = stale ? "dl-warning" : "dl-age";
+      age.className = past ? "dl-past" : stale ? "dl-warning" : "dl-age";
+      root.classList.toggle("dl-of-past", past);
       const said = JSON.stringify(model.get("warnings"));
       if (notes.dataset.said !== said) {
         notes.dataset.said = said;
