@@ -68,25 +68,25 @@ _SEARCHES = ({"search": "first77"}, {"search": "00:15:65:01"}, {"search": ""}, {
 
 def run(rows: int = 1_000_000) -> dict[str, object]:
     """Return medians in seconds and milliseconds, and the ratio to the bare page."""
-    with tempfile.TemporaryDirectory() as folder, _chromium() as browser:
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         home = Path(folder) / "home"
         _fill(home, rows)
         bare = _bare_page(Path(folder), browser)
-        with _served(home) as (port, server):
-            _until(lambda: any((home / "line-index").glob("*.lines")))
+        with served(home) as (port, server):
+            until(lambda: any((home / "line-index").glob("*.lines")))
             base = f"http://127.0.0.1:{port}/"
             context = browser.new_context(viewport={"width": 1440, "height": 1000})
             context.set_default_timeout(120_000)
-            context.request.get(sign_in_link(base, new_ticket(_account(), link_key(home), SystemClock())))
+            context.request.get(sign_in_link(base, new_ticket(account(), link_key(home), SystemClock())))
             opened = [_open(context.new_page(), base, server) for _ in range(_OPENINGS)]
             page = context.new_page()
             page.goto(f"{base}lines?lang=en")
-            _usable(page)
-            _quiet(server)
-            memory = _largest_kernel(server)
+            usable(page)
+            quiet(server)
+            memory = largest_kernel(server)
             filtered = [page.evaluate(_FILTERED, change) for change in _CHANGES]
             searched = [page.evaluate(_FILTERED, change) for change in _SEARCHES]
-            grown = _largest_kernel(server) - memory
+            grown = largest_kernel(server) - memory
     first, usable = (statistics.median(each) for each in zip(*opened, strict=True))
     return {
         "what": f"Line states of {rows} lines, {_OPENINGS} openings with a warm kernel",
@@ -109,7 +109,7 @@ def run(rows: int = 1_000_000) -> dict[str, object]:
     }
 
 
-def _account() -> str:
+def account() -> str:
     return load_settings().account
 
 
@@ -123,7 +123,7 @@ def _fill(home: Path, rows: int) -> None:
 
 
 @contextmanager
-def _chromium() -> Iterator[Any]:
+def chromium() -> Iterator[Any]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(_FLAGS))
         yield browser
@@ -131,7 +131,7 @@ def _chromium() -> Iterator[Any]:
 
 
 @contextmanager
-def _served(home: Path) -> Iterator[tuple[int, psutil.Process]]:
+def served(home: Path) -> Iterator[tuple[int, psutil.Process]]:
     port = _free_port()
     command = [sys.executable, "-P", "-m", "devlib.ui.server", "--port", str(port), "--no-browser"]
     command += ["--folder", str(_ROOT / "dashboards")]
@@ -143,12 +143,12 @@ def _served(home: Path) -> Iterator[tuple[int, psutil.Process]]:
 
 @contextmanager
 def _running(command: list[str], address: str, variables: dict[str, str]) -> Iterator[psutil.Process]:
-    quiet = subprocess.DEVNULL
+    nothing = subprocess.DEVNULL
     started = subprocess.Popen(
-        command, env=os.environ | variables, stdout=quiet, stderr=quiet, start_new_session=True
+        command, env=os.environ | variables, stdout=nothing, stderr=nothing, start_new_session=True
     )
     try:
-        _until(lambda: _answers(address))
+        until(lambda: _answers(address))
         time.sleep(2 * _SETTLE)  # the kernels that are to be warm
         yield psutil.Process(started.pid)
     finally:
@@ -164,8 +164,8 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _until(there: Callable[[], bool]) -> None:
-    for _ in range(600):
+def until(there: Callable[[], bool]) -> None:
+    for _ in range(1500):
         if there():
             return
         time.sleep(0.2)
@@ -177,20 +177,20 @@ def _open(page: Page, base: str, server: psutil.Process) -> tuple[float, float]:
     page.goto(f"{base}lines?lang=en", wait_until="commit")
     page.wait_for_selector("#devlib-first .dl-tile b", state="visible")
     first = time.perf_counter() - start
-    _usable(page)
+    usable(page)
     usable = time.perf_counter() - start
     page.goto("about:blank")
     page.close()
-    _quiet(server)
+    quiet(server)
     return first, usable
 
 
-def _usable(page: Page) -> None:
+def usable(page: Page) -> None:
     page.wait_for_selector(".dl-grid-box[data-ready]")
     page.wait_for_selector(".dl-filters[data-ready] select")
 
 
-def _quiet(server: psutil.Process) -> None:
+def quiet(server: psutil.Process) -> None:
     """Wait until the kernel that replaces the used one is ready: nothing computes any more."""
     time.sleep(1.5)  # Voila waits a second before it starts one
     for _ in range(60):
@@ -199,7 +199,7 @@ def _quiet(server: psutil.Process) -> None:
                 return
 
 
-def _largest_kernel(server: psutil.Process) -> int:
+def largest_kernel(server: psutil.Process) -> int:
     """Return bytes that a kernel holds for itself: the index that all of them map is not among them."""
     sizes = [0]
     for each in server.children(recursive=True):
@@ -229,7 +229,7 @@ def _bare_page(folder: Path, browser: Any) -> float:  # noqa: ANN401
             page.wait_for_selector(".js-plotly-plot .main-svg", state="attached", timeout=180_000)
             times.append(time.perf_counter() - start)
             page.close()
-            _quiet(server)
+            quiet(server)
     return statistics.median(times)
 
 
