@@ -119,7 +119,8 @@ def _fill(home: Path, rows: int) -> None:
         with portal.services.inventory.write() as writer:
             writer.add_provider("P", line_state_export=True)
             writer.add_customer("P", "C")
-            writer.add_site(EVERYTHING, "C", "site 00000", ("Yealink T46S",))
+            for site in sorted({each["site"] for each in _CHANGES if each.get("site")}):
+                writer.add_site(EVERYTHING, "C", site, ("Yealink T46S",))
         big_snapshot(portal.services.lake, rows)
 
 
@@ -146,9 +147,8 @@ def served(home: Path) -> Iterator[tuple[int, psutil.Process]]:
 
 @contextmanager
 def _running(command: list[str], address: str, variables: dict[str, str]) -> Iterator[psutil.Process]:
-    nothing = subprocess.DEVNULL
     started = subprocess.Popen(
-        command, env=os.environ | variables, stdout=nothing, stderr=nothing, start_new_session=True
+        command, env=os.environ | variables, stdout=subprocess.DEVNULL, start_new_session=True
     )
     try:
         until(lambda: _answers(address))

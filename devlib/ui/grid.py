@@ -23,7 +23,7 @@ from devlib.ui.words import state_texts
 _BLOCK = 100
 _STATIC_ROWS = 10
 _STATIC_WIDTH = 40
-_WIDTHS = {Kind.TEXT: 170, Kind.NUMBER: 110, Kind.MOMENT: 185}
+_WIDTHS = {Kind.TEXT: 170, Kind.NUMBER: 90, Kind.MOMENT: 185}
 _STATE_COLUMNS = frozenset({"state", "status", "state_before", "first_state", "second_state"})
 _TABLES: tuple[Table, ...] = (
     OBSERVATIONS,
@@ -183,7 +183,7 @@ def described_column(name: str, kind: Kind, language: Language, table: Table | N
     )
     header = declared.header(language) if declared else name
     states = state_texts(language) if name in _STATE_COLUMNS else None
-    width = max(_WIDTHS[kind], 9 * len(header) + 30) if states is None else 130
+    width = max(_WIDTHS[kind] if states is None else 130, 8 * len(header) + 40)
     shown = "share" if name == "share" else kind.value
     return {"name": name, "header": header, "kind": shown, "width": width, "states": states}
 

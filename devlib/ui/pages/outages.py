@@ -127,7 +127,13 @@ def worst_hours(found: pd.DataFrame) -> dict[str, object]:
     """Return the map of the sites that were worst, from the shares of all sites."""
     down = found.assign(down=1 - found["share"].astype("Float64"), place=found["site"].astype(str))
     worst = down.groupby("place")["down"].mean().sort_values(ascending=False).index[:_MOST_SITES]
-    return heat_map_figure(down[down["place"].isin(worst)], x="bucket", y="place", value="down")
+    figure = heat_map_figure(down[down["place"].isin(worst)], x="bucket", y="place", value="down")
+    for trace in figure["data"]:
+        trace |= {"hovertemplate": "%{y}<br>%{x|%Y-%m-%d %H:%M} UTC<br>%{z:.0%}<extra></extra>", "zmin": 0}
+        trace |= {"zmax": 1, "colorbar": {"tickformat": ".0%", "thickness": 12, "outlinewidth": 0}}
+    figure["layout"]["xaxis"] = {"type": "date"}
+    figure["layout"]["yaxis"] |= {"dtick": 1, "tickfont": {"size": 12}}
+    return figure
 
 
 def build(visit: Visit) -> Sequence[ipywidgets.Widget]:

@@ -18,7 +18,7 @@ from devlib.ui.pages.places import PlacePage
 from devlib.ui.plots import shares_figure
 from devlib.ui.tiles import Tiles
 
-_SITES = ("site", "customer", "lines", "share", "registered", "aged", "unregistered", "unknown")
+_SITES = ("site", "share", "lines", "aged", "unregistered", "unknown", "customer", "registered")
 _CHANGES = (
     "changed_at",
     "state_before",
@@ -60,7 +60,7 @@ class OverviewPage(PlacePage):
             empty=message("No line changed its state since yesterday."),
         )  # fmt: skip
         title = words(message("Share of lines registered, 30 days"))
-        self.shares = Chart({"data": [], "layout": {}}, language, label=title, height=330)
+        self.shares = Chart({"data": [], "layout": {}}, language, label=title, height=390)
         self._ask_history(keeps_place=False)
         self._version = self._newest()
         self._figures()

@@ -37,10 +37,10 @@ class Indexing:
         with suppress(TryLater):  # the store is away for a while: the next look will tell
             entries, lines = await asyncio.get_running_loop().run_in_executor(None, self._newest)
             if entries != self._entries:
-                if lines >= self._services.settings.dashboards.index_from_lines:
-                    await self._write()
-                else:
+                if lines < self._services.settings.dashboards.index_from_lines:
                     self._services.line_indexes.clear()
+                elif not await self._write():
+                    return  # it has said why on the server's error output, and is tried again
                 self._entries = entries
 
     def close(self) -> None:
@@ -54,7 +54,8 @@ class Indexing:
         found = self._services.lake.current(EVERYTHING)
         return tuple(each.id for each in found), sum(each.rows for each in found)
 
-    async def _write(self) -> None:
+    async def _write(self) -> bool:
+        """Have the index written; return whether there is a new one."""
         began = self._clock.monotonic()
         environment = own_environment() | {"DEVLIB_HOME": str(self._services.settings.home)}
         self._process = await asyncio.create_subprocess_exec(
@@ -62,6 +63,6 @@ class Indexing:
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         await self._process.wait()
-        # One that failed has said why on the server's own error output; it is tried again as well.
         now = self._clock.monotonic()
         self._not_before = now + max(_LEAST_PAUSE, _SHARE * (now - began))
+        return self._process.returncode == 0

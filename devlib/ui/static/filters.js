@@ -3,8 +3,10 @@ export default {
     place(root, model, "dl-filters");
     const texts = model.get("texts");
     let controls = {};
+    const fault = el("p", { class: "dl-fault", role: "alert", hidden: true });
+    const heard = (content) => { if (content.kind === "error") { fault.textContent = content.text; fault.hidden = false; } };
     const read = () => Object.fromEntries(Object.entries(controls).map(([name, control]) => [name, control.read()]));
-    const send = () => model.send({ kind: "filter", values: read() });
+    const send = () => { fault.hidden = true; model.send({ kind: "filter", values: read() }); };
     const build = ({ name, label, kind, options }) => {
       if (kind === "several") {
         const boxes = options.map(([value, text]) => {
@@ -47,15 +49,16 @@ export default {
       controls = {};
       const made = model.get("fields").map((field) => { const control = build(field); control.dataset.field = field.name; return control; });
       const reset = el("button", { type: "button", class: "dl-button", onclick: () => { Object.values(controls).forEach((control) => control.write([])); send(); } }, texts.reset);
-      root.replaceChildren(el("form", { class: "dl-fields", role: "search", "aria-label": texts.filters, onsubmit: (event) => event.preventDefault() }, ...made, reset));
+      root.replaceChildren(el("form", { class: "dl-fields", role: "search", "aria-label": texts.filters, onsubmit: (event) => event.preventDefault() }, ...made, reset), fault);
       values();
       if (focused) root.querySelector(`[data-field="${focused}"] input, [data-field="${focused}"] select`)?.focus();
       root.dataset.ready = "1";
     };
     const values = () => { const now = model.get("values"); Object.entries(controls).forEach(([name, control]) => control.write(now[name] ?? [])); };
+    model.on("msg:custom", heard);
     model.on("change:fields", fields);
     model.on("change:values", values);
     fields();
-    return () => { model.off("change:fields", fields); model.off("change:values", values); };
+    return () => { model.off("msg:custom", heard); model.off("change:fields", fields); model.off("change:values", values); };
   },
 };
