@@ -11,6 +11,10 @@ from devlib.language import Language, Message, message
 from devlib.ui.words import STATES, state_texts
 
 STALE_AFTER = 3600
+WELL_FROM = 0.9
+"""Share of registered lines from which a site counts as well; the same as in `check_health`."""
+
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +155,68 @@ def _distance(minutes: int) -> Message:
     if hours < 48:  # noqa: PLR2004 - two days
         return message("{count} h", count=hours)
     return message("{count} d", count=hours // 24)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer in one sentence: is the fleet well, and where not.
+
+    Args:
+        text: in words.
+        well: whether every site is.
+    """
+
+    text: str
+    well: bool
+
+
+def site_shares(counts: pd.DataFrame) -> pd.DataFrame:
+    """Return the sites with their share of registered lines, the smallest first.
+
+    Args:
+        counts: what `Portal.summary` gives; lines that could not be asked count for nothing.
+    """
+    known = counts["lines"] - counts["unknown"]
+    share = (counts["registered"] / known.where(known > 0)).astype("Float64")
+    return counts.assign(share=share).sort_values(["share", "lines"], ascending=[True, False], kind="stable")
+
+
+def verdict_of(counts: pd.DataFrame, language: Language) -> Verdict | None:
+    """Return whether all sites are well and which are worst, `None` where nothing is known of any.
+
+    Args:
+        counts: what `Portal.summary` gives.
+        language: of the words.
+    """
+    known = site_shares(counts).dropna(subset=["share"])
+    if known.empty:
+        return None
+    ill = known[known["share"] < WELL_FROM]
+    least = f"{WELL_FROM:.0%}" if language == "en" else f"{100 * WELL_FROM:.0f}\N{NO-BREAK SPACE}%"
+    count = number_text(len(known), language)
+    if ill.empty:
+        text = message("No site has less than {least} of its lines registered ({count} sites).",
+                       least=least, count=count)  # fmt: skip
+        return Verdict(text.in_language(language), well=True)
+    named = ", ".join(
+        f"{row['site']} ({share_text(int(row['registered']), int(row['lines'] - row['unknown']), language)})"
+        for row in ill.head(_MOST_NAMED).to_dict("records")
+    )
+    text = message(
+        "Sites with less than {least} of their lines registered: {ill} of {count} – {named}",
+        ill=number_text(len(ill), language),
+        count=count,
+        least=least,
+        named=named + (", …" if len(ill) > _MOST_NAMED else ""),
+    )
+    return Verdict(text.in_language(language), well=False)
+
+
+def verdict_html(verdict: Verdict | None) -> str:
+    """Return a verdict as HTML, in the same shape as the widget draws it."""
+    if verdict is None:
+        return ""
+    return f'<p class="{"dl-well" if verdict.well else "dl-ill"}">{escape(verdict.text)}</p>'
 
 
 def oldest(frame: pd.DataFrame) -> datetime | None:

@@ -183,7 +183,7 @@ def described_column(name: str, kind: Kind, language: Language, table: Table | N
     )
     header = declared.header(language) if declared else name
     states = state_texts(language) if name in _STATE_COLUMNS else None
-    width = max(_WIDTHS[kind] if states is None else 130, 8 * len(header) + 40)
+    width = max(_WIDTHS[kind] if states is None else 130, 9 * len(header) + 45)
     shown = "share" if name == "share" else kind.value
     return {"name": name, "header": header, "kind": shown, "width": width, "states": states}
 

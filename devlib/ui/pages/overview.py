@@ -10,7 +10,15 @@ from devlib.language import message
 from devlib.model import STATE_CHANGES
 from devlib.storage import empty_pages, frame_pages
 from devlib.ui.chart import Chart
-from devlib.ui.figures import age_of, counts_of, oldest, tiles_of, warnings_of
+from devlib.ui.figures import (
+    age_of,
+    counts_of,
+    oldest,
+    site_shares,
+    tiles_of,
+    verdict_of,
+    warnings_of,
+)
 from devlib.ui.grid import Grid
 from devlib.ui.link import LineQuery
 from devlib.ui.page import Row, Visit
@@ -49,7 +57,7 @@ class OverviewPage(PlacePage):
         self._counts = self._summary()
         words = visit.words
         self.sites = Grid(
-            frame_pages(_of_sites(self._counts)), language,
+            frame_pages(site_shares(self._counts)), language,
             label=words(message("Sites, those in trouble first")),
             columns=_SITES, height=380, searchable=False, on_pick=self._picked,
         )  # fmt: skip
@@ -102,7 +110,7 @@ class OverviewPage(PlacePage):
     def _look(self, *, keeps_place: bool) -> None:
         self._counts = self._summary()
         self._figures()
-        self.sites.show(frame_pages(_of_sites(self._counts)), keeps_place=keeps_place)
+        self.sites.show(frame_pages(site_shares(self._counts)), keeps_place=keeps_place)
         self._ask_history(keeps_place=keeps_place)
         self._version = self._newest()
 
@@ -110,9 +118,9 @@ class OverviewPage(PlacePage):
         portal, language = self._visit.portal, self._visit.language
         counts = counts_of(self._counts)
         age = age_of(oldest(self._counts), portal.clock.now(), language)
-        self.tiles.show(
-            tiles_of(counts, language), age, warnings_of(counts, language, simulated=portal.simulated)
-        )
+        warnings = warnings_of(counts, language, simulated=portal.simulated)
+        verdict = verdict_of(self._counts, language)
+        self.tiles.show(tiles_of(counts, language), age, warnings, verdict=verdict)
 
     def _refresh(self) -> None:
         if self._newest() != self._version:
@@ -123,13 +131,6 @@ class OverviewPage(PlacePage):
         """Narrow the page to the site that was chosen."""
         chosen = LineQuery(customer=str(row["customer"]), site=str(row["site"]))
         self.filters.set_query(chosen)
-
-
-def _of_sites(counts: pd.DataFrame) -> pd.DataFrame:
-    """Return the sites, those with the smallest share of registered lines first."""
-    known = counts["lines"] - counts["unknown"]
-    share = (counts["registered"] / known.where(known > 0)).astype("Float64")
-    return counts.assign(share=share).sort_values(["share", "lines"], ascending=[True, False], kind="stable")
 
 
 def build(visit: Visit) -> Sequence[ipywidgets.Widget]:
