@@ -140,9 +140,16 @@ def served(home: Path) -> Iterator[tuple[int, psutil.Process]]:
     command = [sys.executable, "-P", "-m", "devlib.ui.server", "--port", str(port), "--no-browser"]
     command += ["--folder", str(_ROOT / "dashboards")]
     with _running(
-        command, f"http://127.0.0.1:{port}/assets/devlib.css", {"DEVLIB_HOME": str(home)}
+        command,
+        f"http://127.0.0.1:{port}/assets/devlib.css",
+        {"DEVLIB_HOME": str(home), "PYTHONPATH": str(_ROOT)},
     ) as server:
         yield port, server
+
+
+def _variables(home: Path) -> dict[str, str]:
+    # Without the second one a server could run another installed devlib than the one that is measured.
+    return {"DEVLIB_HOME": str(home), "PYTHONPATH": str(_ROOT)}
 
 
 @contextmanager

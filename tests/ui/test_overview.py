@@ -15,7 +15,7 @@ def test_figures_are_those_of_sql(home):
     home.portal().collect()
     shown = overview("en", home.portal())
     found = home.portal().sql("SELECT state, count(*) AS n FROM line_states GROUP BY state")
-    for state, count in found.values.tolist():
+    for state, count in found.to_numpy().tolist():
         assert f"{state}={count}" in repr(shown)
         assert f"<b class='{state}'>{count}</b>" in shown._repr_html_()
     assert "24 lines" in repr(shown)
