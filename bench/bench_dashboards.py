@@ -142,7 +142,7 @@ def served(home: Path) -> Iterator[tuple[int, psutil.Process]]:
     with _running(
         command,
         f"http://127.0.0.1:{port}/assets/devlib.css",
-        {"DEVLIB_HOME": str(home), "PYTHONPATH": str(_ROOT)},
+        _variables(home),
     ) as server:
         yield port, server
 
