@@ -87,13 +87,20 @@ class Collector:
             StorageUnavailable: the snapshot cannot be written.
         """
         places = list(_places(scope))
-        lines = self.lines(scope)
         past = self._lake.last_relation(scope)
 
         def doubt(theirs: pa.Table, held: pa.Table, at: datetime) -> pa.Table:
             return self._doubtful(past, theirs, held, at)
 
-        asked = run_blocking(ask_networks(self._networks, lines, self._clock, progress, doubt))
+        asking = ask_networks(
+            self._networks,
+            lambda: self.lines(scope),
+            self._clock,
+            progress,
+            doubt,
+            expected=self._expected(scope),
+        )
+        lines, asked = run_blocking(asking)
         observed_at = self._observed_at(scope, asked.since)
         snapshots = [self._write(place, _lines_of(lines, place), asked, observed_at) for place in places]
         states: Counter[LineState] = Counter(dict.fromkeys(LineState, 0))
@@ -124,6 +131,14 @@ class Collector:
         if newest is None:
             return since
         return max(since, newest.observed_at + timedelta(microseconds=1))
+
+    def _expected(self, scope: Scope) -> int:
+        """Return how many lines the last whole snapshot of the same scope had; 0 where there is none."""
+        if scope.sites is not None:
+            return 0
+        with self._inventory.read() as reader:
+            wholes = (each for each in reader.manifest(scope) if _is_whole(each.collected, scope))
+            return next((each.rows for each in wholes), 0)
 
     def _write(self, place: Scope, lines: pa.Table, asked: Asked, observed_at: datetime) -> Snapshot:
         collected = Collected(place.provider, place.customer, _only(place.sites), observed_at)
@@ -173,6 +188,11 @@ class Collector:
         with self._lake.connection() as cursor:
             found = dict(cursor.execute(counts).fetchall())
         return {state: found.get(state.value, 0) for state in LineState}
+
+
+def _is_whole(collected: Collected, scope: Scope) -> bool:
+    of = (collected.provider, collected.customer, collected.site)
+    return not collected.changes and of == (scope.provider, scope.customer, None)
 
 
 def _places(scope: Scope) -> Iterator[Scope]:

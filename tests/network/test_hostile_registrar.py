@@ -171,7 +171,7 @@ async def test_a_hanging_registrar_costs_a_few_time_limits(hang_after):
         start = time.monotonic()
         async with kamailio_at(port, seconds=0.1) as network:
             answers = await network.lookup(asked)
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 25  # one after the other would cost 2 000 s, 32 at a time 62
     assert set(answers.unanswered) == set(asked)
 
 
