@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 NETWORK ?= simulator
 # Tests of the floors whose coverage is held; measuring the others too would double their time.
 MEASURED := tests/export tests/model tests/validation
-# Parts, two at a time, the longest first: two cores are used, and each part starts its own servers.
+# Parts, three at a time, the longest first: two cores are used although tests wait; each starts its own servers.
 PARTS := test-doors test-acts test-rules test-crashes check
 ACTS := tests/api tests/cli tests/network tests/portal
 CRASHES := tests/fleet tests/floor tests/processes
@@ -36,7 +36,7 @@ kamailio:
 	sh tools/install-servers.sh kamailio
 
 test: setup servers ## all tests; what CI runs
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going $(PARTS)
+	$(MAKE) --no-print-directory --jobs=3 --output-sync=target --keep-going $(PARTS)
 
 .PHONY: test-rules test-acts test-crashes test-doors
 test-rules:
