@@ -13,7 +13,7 @@ from devlib.portal.probing import Probing, reach_counts
 from devlib.portal.reporting import Reporting
 from devlib.portal.runbook_file import Runbook
 from devlib.portal.running import RunbookRun, Running
-from devlib.portal.services import Services, open_services
+from devlib.portal.services import Services, lake_place, open_services
 from devlib.portal.viewing import VIEW_COLUMNS, LineView, Viewing
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "Services",
     "Viewing",
     "connect",
+    "lake_place",
     "open_services",
     "reach_counts",
     "sign_in",
