@@ -69,7 +69,9 @@ class Collector:
         self._clock = clock
         self._aged_retention = aged_retention
 
-    def collect(self, scope: Scope, progress: Progress | None = None) -> Collection:
+    def collect(
+        self, scope: Scope, progress: Progress | None = None, fences: Mapping[str, int] | None = None
+    ) -> Collection:
         """Ask now for every line of the scope and write one snapshot, whole or not at all.
 
         A network that does not answer leaves its lines `unknown` and does not stop the others. A scope of
@@ -78,6 +80,7 @@ class Collector:
         Args:
             scope: sites of one customer, one customer, one provider, or everything.
             progress: called with lines asked so far and lines in all.
+            fences: of the leases under which it is done, by name.
 
         Returns:
             The snapshot, its counts and the failures.
@@ -85,6 +88,7 @@ class Collector:
         Raises:
             UsageError: the scope names no site at all.
             StorageUnavailable: the snapshot cannot be written.
+            LeadLost: another collector has taken over; nothing was written.
         """
         places = list(_places(scope))
         lines = self.lines(scope)
@@ -95,7 +99,9 @@ class Collector:
 
         asked = run_blocking(ask_networks(self._networks, lines, self._clock, progress, doubt))
         observed_at = self._observed_at(scope, asked.since)
-        snapshots = [self._write(place, _lines_of(lines, place), asked, observed_at) for place in places]
+        snapshots = [
+            self._write(place, _lines_of(lines, place), asked, observed_at, fences) for place in places
+        ]
         states: Counter[LineState] = Counter(dict.fromkeys(LineState, 0))
         for each in snapshots:
             states.update(self._states(each))
@@ -125,9 +131,16 @@ class Collector:
             return since
         return max(since, newest.observed_at + timedelta(microseconds=1))
 
-    def _write(self, place: Scope, lines: pa.Table, asked: Asked, observed_at: datetime) -> Snapshot:
+    def _write(
+        self,
+        place: Scope,
+        lines: pa.Table,
+        asked: Asked,
+        observed_at: datetime,
+        fences: Mapping[str, int] | None,
+    ) -> Snapshot:
         collected = Collected(place.provider, place.customer, _only(place.sites), observed_at)
-        return self._lake.write(*self._join(place, lines, asked, observed_at), collected)
+        return self._lake.write(*self._join(place, lines, asked, observed_at), collected, fences)
 
     def _join(
         self, place: Scope, lines: pa.Table, asked: Asked, observed_at: datetime, of_lines: str = "true"
@@ -152,6 +165,17 @@ class Collector:
         with self._lake.connection({"asked": asked, "held": held}) as cursor:
             sql = DOUBT_SQL.replace("FROM previous", f"FROM {past}")
             return cursor.sql(sql, params=values).to_arrow_table()
+
+    def last_collected(self, scope: Scope) -> datetime | None:
+        """Return when exactly this scope was last collected whole, UTC; `None` for never."""
+        with self._inventory.read() as reader:
+            for each in reader.manifest(scope):
+                theirs = each.collected
+                same = (theirs.provider, theirs.customer) == (scope.provider, scope.customer)
+                here = theirs.site is None if scope.sites is None else theirs.site in scope.sites
+                if same and here and not theirs.changes:
+                    return theirs.observed_at
+        return None
 
     def lines(self, scope: Scope) -> pa.Table:
         """Return the assigned lines of the scope, with vendor and kind of their devices."""

@@ -107,6 +107,9 @@ class Settings(Section):
     snapshot_retention_days: int | None = Field(
         None, ge=1, description="Days (UTC) for which snapshots are kept; none: for ever."
     )
+    takeover_seconds: Seconds = Field(
+        15.0, description="Seconds without a sign of life after which another collector takes over."
+    )
     device_types: Path | None = Field(None, description="File of the administrator's device types.")
     practice_moment: datetime | None = Field(
         None, description="Moment at which time stands still, for practice on a simulator; never for phones."

@@ -13,6 +13,7 @@ from devlib.storage.inventory import Inventory, open_inventory
 from devlib.storage.lake import Lake
 from devlib.storage.lake_engine import spare_memory
 from devlib.storage.lake_files import FolderFiles, LakeFiles
+from devlib.storage.lease_ledger import FREE, Lease
 from devlib.storage.line_rows import LineFilter, LineRows, choose_lines
 from devlib.storage.manifest import Collected, Snapshot, current
 from devlib.storage.pages import Kind, Order, Pages, empty_pages, frame_pages, table_kinds
@@ -29,6 +30,7 @@ from devlib.storage.typed_files import write_arrow, write_parquet
 from devlib.storage.writer import Writer
 
 __all__ = [
+    "FREE",
     "WAL_SAFE_SINCE",
     "ApiToken",
     "AuditCheck",
@@ -47,6 +49,7 @@ __all__ = [
     "Kind",
     "Lake",
     "LakeFiles",
+    "Lease",
     "LineFilter",
     "LineRow",
     "LineRows",

@@ -103,7 +103,12 @@ class Lake:
         return unreadable_file(self.files.where(name)) if there else missing_file(self.files.where(name))
 
     def write(
-        self, sql: str, inputs: Mapping[str, Any], values: Mapping[str, object], collected: Collected
+        self,
+        sql: str,
+        inputs: Mapping[str, Any],
+        values: Mapping[str, object],
+        collected: Collected,
+        fences: Mapping[str, int] | None = None,
     ) -> Snapshot:
         """Write one snapshot whole, or nothing.
 
@@ -112,17 +117,20 @@ class Lake:
             inputs: relations that it reads.
             values: its parameters.
             collected: the scope that was asked, and when.
+            fences: of the leases under which it is written, by name.
 
         Returns:
             The snapshot as entered in the manifest.
 
         Raises:
             StorageUnavailable: the folder cannot be written.
+            LeadLost: another process has one of the leases now; nothing was entered.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         target = self.target(collected.observed_at)
         rows = self._write_file(target, sql, inputs, values)
         with self.inventory.write() as writer:
+            writer.require_fences(fences or {})
             return writer.add_snapshot(
                 collected,
                 path=str(target.relative_to(self.folder)),
