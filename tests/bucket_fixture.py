@@ -97,11 +97,13 @@ def running(program: str) -> Iterator[BucketServer]:
     options += [f"-{name}.port.grpc={port}" for name, port in zip(_PORTS, ports[1::2], strict=True)]
     command = [program, "-logtostderr", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}",
                "-filer", "-s3", f"-s3.config={folder}/s3.json", "-s3.iam=false",
-               "-master.volumeSizeLimitMB=256", "-volume.max=0", *options]  # fmt: skip
+               "-master.volumeSizeLimitMB=256", "-volume.max=0", "-s3.port.iceberg=0", "-s3.port.lance=0",
+               "-master.telemetry=false", *options]  # fmt: skip
     # Killed with us, however we end.
     command = ["setpriv", "--pdeathsig=KILL", "--", *command]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+        own = os.environ | {"TMPDIR": str(folder)}
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=own)
     try:
         server = BucketServer(ports[-2])
         _wait(process, server, folder / "log")

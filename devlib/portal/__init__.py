@@ -4,6 +4,7 @@ from devlib.portal.acts import ROLE_ACTS, Act
 from devlib.portal.analysing import Analysing
 from devlib.portal.changing import Changing
 from devlib.portal.connecting import Portal, connect, sign_in
+from devlib.portal.copying import restore
 from devlib.portal.desk import Desk, Place
 from devlib.portal.examining import Examining
 from devlib.portal.following import Following
@@ -41,5 +42,6 @@ __all__ = [
     "lake_place",
     "open_services",
     "reach_counts",
+    "restore",
     "sign_in",
 ]

@@ -5,6 +5,7 @@ from devlib.storage.audit_ledger import AuditCheck
 from devlib.storage.bucket_files import BucketFiles
 from devlib.storage.compaction import Compaction, Compactor
 from devlib.storage.connected import in_batches
+from devlib.storage.copying import Copied, Copier, CopyKind, CopyStep, Store
 from devlib.storage.csv_file import csv_expression, write_csv
 from devlib.storage.day_ledger import DayFile, DayFileKind
 from devlib.storage.engine import WAL_SAFE_SINCE
@@ -39,6 +40,10 @@ __all__ = [
     "Collected",
     "Compaction",
     "Compactor",
+    "Copied",
+    "Copier",
+    "CopyKind",
+    "CopyStep",
     "DayFile",
     "DayFileKind",
     "DeviceFilter",
@@ -69,6 +74,7 @@ __all__ = [
     "Source",
     "Span",
     "StepState",
+    "Store",
     "Writer",
     "arrow_schema",
     "choose_lines",
