@@ -1,15 +1,20 @@
 """The inventory as it was at one moment, for reading all of it while others go on writing."""
 
+import fcntl
+import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 
 from sqlalchemy import URL, Connection, Engine
 
 from devlib.storage.engine import make_engine, parse_url, sqlite_file
 from devlib.storage.write_lock import WriteLock
+
+_PREFIX, _LOCK = ".copy-", "lock"
 
 
 @contextmanager
@@ -29,8 +34,8 @@ def frozen(engine: Engine, url: URL, lock: WriteLock | None) -> Iterator[Connect
         with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
             yield connection
         return
-    with TemporaryDirectory(dir=path.parent, prefix=".copy-") as folder:
-        copy = Path(folder) / path.name
+    with _own_folder(path.parent) as folder:
+        copy = folder / path.name
         with (
             lock or nullcontext(),
             closing(sqlite3.connect(path)) as given,
@@ -41,3 +46,25 @@ def frozen(engine: Engine, url: URL, lock: WriteLock | None) -> Iterator[Connect
         with own.connect() as connection:
             yield connection
         own.dispose()
+
+
+@contextmanager
+def _own_folder(beside: Path) -> Iterator[Path]:
+    """Give a folder for the time of the block, and remove those that killed processes left."""
+    for left in beside.glob(f"{_PREFIX}*/{_LOCK}"):
+        with left.open("wb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue  # its process lives
+            shutil.rmtree(left.parent, ignore_errors=True)
+    folder = Path(mkdtemp(dir=beside, prefix=_PREFIX))
+    held = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        # Before this another one may have taken it for a dead one's: then the folder is made anew.
+        fcntl.flock(held, fcntl.LOCK_EX)
+        folder.mkdir(exist_ok=True)
+        yield folder
+    finally:
+        os.close(held)
+        shutil.rmtree(folder, ignore_errors=True)

@@ -223,3 +223,17 @@ def test_a_part_of_the_fleet_cannot_be_compacted(home):
     home.clock.advance(timedelta(days=1).total_seconds())
     with pytest.raises(NotAllowed):
         home.portal(Role.OPERATOR, Scope("Test Telecom", "Bakery")).compact()
+
+
+def test_what_a_killed_copy_left_is_removed_and_what_a_living_one_uses_is_not(home):
+    """The private copy of a SQLite inventory goes at the latest when the next one is made."""
+    left = home.folder / ".copy-killed"
+    left.mkdir()
+    (left / "lock").touch()
+    inventory = home.services.inventory
+    with inventory.frozen():
+        assert not left.exists()
+        mine = set(home.folder.glob(".copy-*"))
+        with inventory.frozen():
+            assert mine < set(home.folder.glob(".copy-*"))
+    assert not set(home.folder.glob(".copy-*"))
