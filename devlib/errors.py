@@ -16,6 +16,7 @@
     ├── TryLater                    503  nothing is wrong with the request
     │   ├── NetworkUnreachable      502  a registrar or cloud does not answer
     │   ├── StorageUnavailable      503  the database or the lake cannot be reached or locked
+    │   ├── LeadLost                503  another process has taken over what this one was doing
     │   ├── QueryTimeout            503  the analyst's SQL took longer than allowed
     │   ├── ExportRejected          429  too many exports at once
     │   └── ExportQueueTimeout      408  waited in the queue for too long
@@ -174,6 +175,10 @@ class NetworkUnreachable(TryLater):
 
 class StorageUnavailable(TryLater):
     """The database or the lake cannot be reached or locked."""
+
+
+class LeadLost(TryLater):
+    """Another process has taken over what this one was doing; what it writes would be there twice."""
 
 
 class QueryTimeout(TryLater):

@@ -70,7 +70,9 @@ class Collector:
         self._clock = clock
         self._aged_retention = aged_retention
 
-    def collect(self, scope: Scope, progress: Progress | None = None) -> Collection:
+    def collect(
+        self, scope: Scope, progress: Progress | None = None, fences: Mapping[str, int] | None = None
+    ) -> Collection:
         """Ask now for every line of the scope and write one snapshot, whole or not at all.
 
         A network that does not answer leaves its lines `unknown` and does not stop the others. A scope of
@@ -79,6 +81,7 @@ class Collector:
         Args:
             scope: sites of one customer, one customer, one provider, or everything.
             progress: called with lines asked so far and lines in all.
+            fences: of the leases under which it is done, by name.
 
         Returns:
             The snapshot, its counts and the failures.
@@ -86,6 +89,7 @@ class Collector:
         Raises:
             UsageError: the scope names no site at all.
             StorageUnavailable: the snapshot cannot be written.
+            LeadLost: another collector has taken over; nothing was written.
         """
         places = list(_places(scope))
         past = Past(self._lake, scope)
@@ -104,7 +108,8 @@ class Collector:
         observed_at = self._observed_at(scope, asked.since)
         previous = past.table()
         snapshots = [
-            self._write(place, _lines_of(lines, place), asked, observed_at, previous) for place in places
+            self._write(place, _lines_of(lines, place), asked, observed_at, previous, fences)
+            for place in places
         ]
         states: Counter[LineState] = Counter(dict.fromkeys(LineState, 0))
         for each in snapshots:
@@ -136,19 +141,17 @@ class Collector:
             return since
         return max(since, newest.observed_at + timedelta(microseconds=1))
 
-    def _expected(self, scope: Scope) -> int:
-        """Return how many lines the last whole snapshot of the same scope had; 0 where there is none."""
-        if scope.sites is not None:
-            return 0
-        with self._inventory.read() as reader:
-            wholes = (each for each in reader.manifest(scope) if _is_whole(each.collected, scope))
-            return next((each.rows for each in wholes), 0)
-
     def _write(
-        self, place: Scope, lines: pa.Table, asked: Asked, observed_at: datetime, previous: pa.Table
+        self,
+        place: Scope,
+        lines: pa.Table,
+        asked: Asked,
+        observed_at: datetime,
+        previous: pa.Table,
+        fences: Mapping[str, int] | None,
     ) -> Snapshot:
         collected = Collected(place.provider, place.customer, _only(place.sites), observed_at)
-        return self._lake.write(*self._join(lines, asked, observed_at, previous), collected)
+        return self._lake.write(*self._join(lines, asked, observed_at, previous), collected, fences)
 
     def _join(
         self, lines: pa.Table, asked: Asked, observed_at: datetime, previous: pa.Table
@@ -168,6 +171,26 @@ class Collector:
         values = {"at": naive(at), "slack": EXPIRY_SLACK.total_seconds()}
         with self._lake.connection({"asked": asked, "held": held, "previous": previous}) as cursor:
             return cursor.sql(DOUBT_SQL, params=values).to_arrow_table()
+
+    def last_collected(self, scope: Scope) -> datetime | None:
+        """Return when exactly this scope was last collected whole, UTC; `None` for never."""
+        last = self._last_whole(scope)
+        return None if last is None else last.observed_at
+
+    def _expected(self, scope: Scope) -> int:
+        """Return how many lines the last whole snapshot of the same scope had; 0 where there is none."""
+        last = None if scope.sites else self._last_whole(scope)
+        return 0 if last is None else last.rows
+
+    def _last_whole(self, scope: Scope) -> Snapshot | None:
+        with self._inventory.read() as reader:
+            for each in reader.manifest(scope):
+                theirs = each.collected
+                same = (theirs.provider, theirs.customer) == (scope.provider, scope.customer)
+                here = theirs.site is None if scope.sites is None else theirs.site in scope.sites
+                if same and here and not theirs.changes:
+                    return each
+        return None
 
     def lines(self, scope: Scope) -> pa.Table:
         """Return the assigned lines of the scope, with vendor and kind of their devices."""
@@ -189,11 +212,6 @@ class Collector:
         with self._lake.connection() as cursor:
             found = dict(cursor.execute(counts).fetchall())
         return {state: found.get(state.value, 0) for state in LineState}
-
-
-def _is_whole(collected: Collected, scope: Scope) -> bool:
-    of = (collected.provider, collected.customer, collected.site)
-    return not collected.changes and of == (scope.provider, scope.customer, None)
 
 
 def _places(scope: Scope) -> Iterator[Scope]:

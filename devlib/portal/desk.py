@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from devlib.errors import NotAllowed, NotFound, UsageError
 from devlib.language import Message, message
-from devlib.model import Customer, Device, Identity, Mac, Scope, Site
+from devlib.model import EVERYTHING, Customer, Device, Identity, Mac, Scope, Site
 from devlib.portal.acts import Gate
 from devlib.portal.services import Services
 from devlib.portal.signing_in import SignedIn
@@ -50,6 +50,15 @@ class Desk:
     def identity(self) -> Identity:
         """Who acts, as last read."""
         return self._gate.identity
+
+    def _require_everything(self) -> None:
+        """Check that the identity's scope has no limit, for what cannot be done to a part.
+
+        Raises:
+            NotAllowed: it has one.
+        """
+        if self.identity.scope != EVERYTHING:
+            raise outside()
 
     def _place(self, customer: str | None, site: str | None = None) -> Place:
         """Return the customer and site that the names mean in the identity's scope.

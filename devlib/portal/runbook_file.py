@@ -94,8 +94,7 @@ def given_parameters(book: Runbook, texts: Mapping[str, str]) -> dict[str, Value
 
 def with_parameters(book: Runbook, given: Mapping[str, Value]) -> Any:  # noqa: ANN401 - nbformat has no types
     """Return the notebook with a cell of given values behind its cell of parameters, as papermill does."""
-    # Loaded here: most processes run no runbook, and its libraries take 20 MB.
-    import nbformat  # noqa: PLC0415
+    import nbformat  # noqa: PLC0415 - its import takes as long as that of everything else together
 
     notebook = nbformat.read(book.path, as_version=4)
     place = next(n for n, cell in enumerate(notebook.cells) if _holds_parameters(cell))

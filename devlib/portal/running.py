@@ -106,7 +106,7 @@ class Running(Desk):
         return self.identity.principal != self._services.settings.account
 
     def _keep(self, notebook: Any, name: str, started: datetime) -> Path:  # noqa: ANN401 - nbformat has no types
-        import nbformat  # noqa: PLC0415 - as in `runbook_file`
+        import nbformat  # noqa: PLC0415 - only whoever runs a runbook needs it
 
         folder = self._services.settings.home / "runbooks"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)

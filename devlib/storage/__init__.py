@@ -1,15 +1,20 @@
 """Keeps things: the inventory in a database, snapshots in a lake of Parquet files."""
 
+from devlib.storage.arrow_types import arrow_schema, naive, utc
 from devlib.storage.audit_ledger import AuditCheck
+from devlib.storage.bucket_files import BucketFiles
 from devlib.storage.compaction import Compaction, Compactor
 from devlib.storage.connected import in_batches
+from devlib.storage.copying import Copied, Copier, CopyKind, CopyStep, Store
 from devlib.storage.csv_file import csv_expression, write_csv
 from devlib.storage.day_ledger import DayFile, DayFileKind
 from devlib.storage.engine import WAL_SAFE_SINCE
 from devlib.storage.filters import DeviceFilter, DeviceOrder, Page
 from devlib.storage.inventory import Inventory, open_inventory
-from devlib.storage.lake import Lake, arrow_schema, naive, utc
+from devlib.storage.lake import Lake
 from devlib.storage.lake_engine import spare_memory
+from devlib.storage.lake_files import FolderFiles, LakeFiles
+from devlib.storage.lease_ledger import FREE, Lease
 from devlib.storage.line_rows import LineFilter, LineRows, choose_lines
 from devlib.storage.manifest import Collected, Snapshot, current
 from devlib.storage.pages import Kind, Order, Pages, empty_pages, frame_pages, table_kinds
@@ -26,21 +31,30 @@ from devlib.storage.typed_files import write_arrow, write_parquet
 from devlib.storage.writer import Writer
 
 __all__ = [
+    "FREE",
     "WAL_SAFE_SINCE",
     "ApiToken",
     "AuditCheck",
     "AuditEntry",
+    "BucketFiles",
     "Collected",
     "Compaction",
     "Compactor",
+    "Copied",
+    "Copier",
+    "CopyKind",
+    "CopyStep",
     "DayFile",
     "DayFileKind",
     "DeviceFilter",
     "DeviceOrder",
     "DeviceRow",
+    "FolderFiles",
     "Inventory",
     "Kind",
     "Lake",
+    "LakeFiles",
+    "Lease",
     "LineFilter",
     "LineRow",
     "LineRows",
@@ -60,6 +74,7 @@ __all__ = [
     "Source",
     "Span",
     "StepState",
+    "Store",
     "Writer",
     "arrow_schema",
     "choose_lines",

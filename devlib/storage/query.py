@@ -19,7 +19,8 @@ from devlib.config import QueryLimits
 from devlib.errors import DevlibError, QueryRefused, QueryTimeout
 from devlib.language import message
 from devlib.model import OBSERVATIONS, Scope
-from devlib.storage.lake import Lake, arrow_schema
+from devlib.storage.arrow_types import arrow_schema
+from devlib.storage.lake import Lake
 from devlib.storage.manifest import Snapshot, newest_rows, scope_conditions
 from devlib.storage.snapshot_files import require_readable
 
@@ -97,7 +98,7 @@ def newest_observations(lake: Lake, snapshots: Sequence[Snapshot], scope: Scope)
     Raises:
         StorageUnavailable: a file is missing.
     """
-    own = [lake.path(each) for each in snapshots if not each.in_day_file]
+    own = lake.local(each.path for each in snapshots if not each.in_day_file)
     schema = arrow_schema(OBSERVATIONS)
     rows = _whole(own, schema)
     if moved := [each for each in snapshots if each.in_day_file]:
