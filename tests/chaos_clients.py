@@ -72,13 +72,12 @@ class Client(threading.Thread):
             self.wrong.append(f"export: {lines} lines")
 
     def _await(self, address: str, place: str) -> None:
-        """Ask for a promised export until it has ended: a worker that was killed goes on with it."""
+        """Ask for a promised export until it has ended; a worker that was killed goes on with it."""
         end = time.monotonic() + _PATIENCE
         while time.monotonic() < end:
             answer = self._ask("promised export", "GET", f"{address}{place}", params={"wait": 5})
-            # 503 is of the worker that cannot answer now; the others say how the export ended.
-            if answer is not None and answer.status_code not in (202, 503):
-                return
+            if answer is not None and answer.status_code != 202:
+                return  # the rows are there, or it says when to ask for another export
             time.sleep(0.3)
         self.wrong.append(f"promised export: nothing within {_PATIENCE} s")
 
