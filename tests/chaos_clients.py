@@ -10,7 +10,7 @@ import httpx
 RETRYABLE = frozenset({408, 429, 500, 502, 503, 504})
 """What tells a client to try again, together with `Retry-After`."""
 
-_PATIENCE = 240.0  # of a machine on which twenty other processes start at the same time
+_PATIENCE = 120.0
 
 
 class Client(threading.Thread):
@@ -72,15 +72,16 @@ class Client(threading.Thread):
             self.wrong.append(f"export: {lines} lines")
 
     def _await(self, address: str, place: str) -> None:
-        """Ask for a promised export until it has ended: a worker that was killed goes on with it."""
+        """Ask for a promised export until it has ended; a worker that was killed goes on with it."""
         end = time.monotonic() + _PATIENCE
         while time.monotonic() < end:
             answer = self._ask("promised export", "GET", f"{address}{place}", params={"wait": 5})
-            # 503 is of the worker that cannot answer now; the others say how the export ended.
-            if answer is not None and answer.status_code not in (202, 503):
-                return
+            if answer is None:
+                end = time.monotonic() + _PATIENCE  # its worker was killed once more
+            elif answer.status_code != 202:
+                return  # the rows are there, or it says when to ask for another export
             time.sleep(0.3)
-        self.wrong.append(f"promised export: nothing within {_PATIENCE} s")
+        self.wrong.append(f"promised export: nothing within {_PATIENCE} s of its worker's life")
 
     def _ask(self, what: str, verb: str, address: str, **given: object) -> httpx.Response | None:
         """Return an answer; `None` where the connection was lost. What is neither is noted as wrong."""

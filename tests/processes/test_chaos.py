@@ -9,6 +9,7 @@ from collections import Counter
 from contextlib import suppress
 from itertools import pairwise
 
+import httpx
 import pytest
 from bucket_fixture import bucket_server
 from chaos_clients import Client
@@ -137,6 +138,15 @@ def supervise(machines):
             each.start()
 
 
+def all_ready(workers, addresses):
+    """Return whether every worker says that it is ready; what ended by itself is started again."""
+    supervise(workers)
+    try:
+        return all(httpx.get(f"{each}/ready", trust_env=False, timeout=30).is_success for each in addresses)
+    except httpx.TransportError:
+        return False
+
+
 def test_limits_hold_nothing_is_lost_and_everybody_is_answered(stage, database):
     """Whatever is killed: limits hold, no snapshot is lost or doubled, each client gets an answer."""
     ports = free_ports(3)
@@ -158,6 +168,7 @@ def test_limits_hold_nothing_is_lost_and_everybody_is_answered(stage, database):
         kills = make_trouble(database, workers, collectors, SECONDS)
         before = len(told(collectors))
         wait_until(lambda: len(told(collectors)) > before, "a collector collects again")
+        wait_until(lambda: all_ready(workers, addresses), "the workers serve again")
         for each in (*clients, judge):
             each.stopping.set()
         for each in (*clients, judge):
