@@ -16,7 +16,7 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--no-first-run", "--no-default-browser-check",
 ]  # fmt: skip
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=90_000)  # a busy machine is no fault of a page
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +50,7 @@ class Visitor:
         }
         # axe is a script of the test, not of the page: the policy is checked in test_served.
         self.context = browser.new_context(bypass_csp=True, **(settings | options))
-        self.context.set_default_timeout(30_000)
+        self.context.set_default_timeout(120_000)
         self.faults: list[str] = []
         self._served = served
         self.context.route("**/*", self._stay_here)
