@@ -21,7 +21,7 @@ from devlib.storage.publishing import TEMPORARY, discard, publish
 from devlib.storage.snapshot_sql import SNAPSHOT_ID, quoted
 
 SLICE = 400_000  # rows that are sorted at once
-_GROUP = 122_880
+ROW_GROUP = 122_880
 
 _BOUNDS = """
 SELECT provider, customer, line_key FROM (
@@ -55,7 +55,7 @@ def write_sorted(lake: Lake, target: Path, snapshots: Sequence[Snapshot]) -> int
         rows = 0
         with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
             for table in _slices(lake, snapshots, schema):
-                writer.write_table(table, row_group_size=_GROUP)
+                writer.write_table(table, row_group_size=ROW_GROUP)
                 rows += table.num_rows
         publish(temporary, target)
     except OSError as error:
