@@ -1,9 +1,9 @@
-"""Pictures of every notebook, run from top to bottom in JupyterLab: `python tools/notebook_pictures.py FOLDER`.
+"""Pictures of every notebook, run in JupyterLab: `python tools/notebook_pictures.py FOLDER`.
 
 Each notebook runs in a fresh copy of the home for practice, in English and in French, in a real Chromium that
 may reach this machine only. Into the folder go one picture for each notebook and language, and `sheet-en.png`
 and `sheet-fr.png` with all of them side by side. What a picture may hide is counted: cells that did not run,
-errors that no cell raises on purpose, widgets that could not be shown, messages on stderr, faults of the page.
+errors that no cell raises on purpose, widgets that could not be shown, messages on stderr, page errors.
 """
 
 import argparse
@@ -177,9 +177,7 @@ def _pictures(served: Served, pictures: Path, names: Sequence[str]) -> list[Seen
             served.fresh_home()
             found = _picture(browser, served, book, pictures / f"{book.stem}-{served.language}.png")
             seen.append(found)
-            print(
-                f"{served.language} {found.name:42} {found.seconds:5.1f} s  {found.faults or ''}", flush=True
-            )
+            print(served.language, f"{found.name:42} {found.seconds:5.1f} s", found.faults or "", flush=True)
         _sheet(browser, pictures, [each.stem for each in chosen], served.language)
         browser.close()
     return seen
@@ -187,6 +185,7 @@ def _pictures(served: Served, pictures: Path, names: Sequence[str]) -> list[Seen
 
 def _picture(browser: Browser, served: Served, book: Path, target: Path) -> Seen:
     context = browser.new_context(viewport={"width": _WIDTH, "height": 1000}, locale="en-GB")
+    context.set_default_timeout(120_000)
     page = context.new_page()
     faults: dict[str, int] = {}
 
