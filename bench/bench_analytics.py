@@ -6,6 +6,7 @@ Other sizes, and a folder in which the lake is kept for the next time (it takes 
 
 import json
 import multiprocessing
+import os
 import resource
 import sys
 import tempfile
@@ -80,15 +81,22 @@ def ask(folder: str, days: int) -> dict[str, object]:
         "heat_map_customer": lambda: analytics.heat_map(lake, one, since),
         "line_history": lambda: analytics.line_history(lake, EVERYTHING, "2000042@site2.example"),
     }
-    seconds = {}
+    seconds, cpu = {}, {}
     for name, question in questions.items():
-        start = time.perf_counter()
+        start, worked = time.perf_counter(), time.process_time()
         question()
         seconds[name] = round(time.perf_counter() - start, 2)
+        cpu[name] = round(time.process_time() - worked, 2)
     lake.close()
     inventory.close()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    return {"seconds": seconds, "slowest_s": max(seconds.values()), "peak_mb": peak}
+    return {
+        "seconds": seconds,
+        "cpu_s": cpu,
+        "load": os.getloadavg()[0],
+        "slowest_s": max(seconds.values()),
+        "peak_mb": peak,
+    }
 
 
 if __name__ == "__main__":

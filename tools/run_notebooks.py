@@ -1,7 +1,7 @@
-"""Runs notebooks in the home for practice and keeps their outputs: `python tools/run_notebooks.py history census`.
+"""Runs notebooks in the home for practice and keeps their outputs: `python tools/run_notebooks.py NAME…`.
 
-Each starts in a fresh copy of the home; without names all are run. What is kept is what nbval compares and what a
-code-hosting site shows: texts, HTML, drawings; no widget, no metadata of the run.
+Each starts in a fresh copy of the home; without names all are run. What is kept is what nbval compares and
+what a code-hosting site shows: texts, HTML, drawings; no widget, no metadata of the run.
 """
 
 import os
@@ -52,6 +52,7 @@ def run(path: Path) -> None:
         if cell.cell_type == "code":
             _keep(cell)
     book.metadata["language_info"] = {"name": "python"}
+    book.metadata.pop("widgets", None)
     nbformat.write(book, path)
 
 

@@ -101,7 +101,7 @@ def line_timeline(
         line: column that names the line.
         at: column with the moment of an observation; not needed for spans.
         state: column with the state.
-        until: where spans that go on end; by default at the last moment in the frame.
+        until: where spans that go on end; by default at the last moment that the frame knows.
     """
     language = language_now()
     spans = frame if "since" in frame.columns else periods_from(frame, line=line, at=at, state=state)
@@ -109,7 +109,7 @@ def line_timeline(
     lines = min(spans[line].nunique(), 60)
     alt = message("States of {count} lines over time.", count=lines).in_language(language)
     label = title or message("States over time").in_language(language)
-    return Chart(drawn, language, label=label, alt=alt, height=110 + 26 * max(lines, 1))
+    return Chart(drawn, language, label=label, alt=alt, height=130 + 26 * max(lines, 1))
 
 
 def heat_map(frame: pd.DataFrame, title: str = "", *, x: str, y: str, value: str) -> Chart:

@@ -18,6 +18,7 @@ from devlib.ui.server.tickets import Tickets, link_key, new_ticket
 from devlib.ui.session import claims_of, signed
 from devlib.ui.uploads import LARGEST, Upload
 
+DAY = pd.Timedelta(days=1)
 EVIL = "<script>alert(1)</script>"
 FRAME = pd.DataFrame(
     {
@@ -90,6 +91,27 @@ def test_a_chart_is_an_image_where_no_script_runs():
         assert drawing.attrib["aria-label"] == chart.alt
         assert drawing[0].text == chart.label
         assert len(drawing.findall(".//*")) > 3
+
+
+def test_a_span_that_goes_on_is_drawn_until_the_end_of_what_is_known():
+    """The last state of a line has its bar: without it the state before would look like the present one."""
+    since = pd.Timestamp("2026-11-01")
+    states = {"line_port": ["a@b"] * 2, "state": ["aged", "registered"], "since": [since, since + DAY]}
+    frame = pd.DataFrame(states | {"until": [since + DAY, pd.NaT], "seconds": [86_400, 7_200]})
+    bars = {each["marker"]["color"]: each["x"] for each in ui.line_timeline(frame).figure["data"]}
+    assert bars == {"theme:aged": [86_400_000], "theme:registered": [7_200_000]}
+
+
+def test_a_heat_map_leaves_empty_what_is_not_known():
+    """Hours are on an axis of time; an hour without a share has no colour, and is not the best one."""
+    hours = pd.date_range("2026-11-01", periods=3, freq="h")
+    frame = pd.DataFrame({"hour": [*hours, *hours], "site": ["Kiel"] * 3 + ["Celle"] * 3})
+    frame["down"] = [0.5, None, 0.0, 1.0, None, 0.25]
+    figure = ui.heat_map(frame, x="hour", y="site", value="down").figure
+    assert figure["data"][0]["z"] == [[1.0, None, 0.25], [0.5, None, 0.0]]
+    assert figure["data"][0]["x"][1] == "2026-11-01 01:00"
+    assert figure["layout"]["xaxis"]["type"] == "date"
+    assert not ui.heat_map(frame.iloc[:0], x="hour", y="site", value="down").figure["data"]
 
 
 def test_a_browser_sets_no_trait():
