@@ -38,8 +38,8 @@ _ON_PURPOSE = '"nbval-raises-exception"'
 _WIDTH, _TALLEST = 1280, 16_000
 _DOORS = {"lab": "doc/tree", "notebook": "notebooks"}
 _FAULTS = {
-    "errors": ".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']",
-    "stderr": ".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']",
+    # Which of the two an error is, is Jupyter's affair; a message on stderr is a fault too.
+    "errors": ".jp-OutputArea-output:is([data-mime-type$='.error'], [data-mime-type$='.stderr'])",
     "broken widgets": ".jupyter-widgets.jupyter-error, .jp-RenderedWidget .lm-Widget.jp-mod-error",
 }
 _COUNT_UNRUN = """() => [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]

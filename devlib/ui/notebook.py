@@ -9,6 +9,7 @@ import pandas as pd
 
 from devlib.clock import Clock
 from devlib.config import Settings, load_settings
+from devlib.errors import DevlibError
 from devlib.language import Language, message
 from devlib.portal import Portal, connect
 from devlib.storage import Pages, frame_pages
@@ -47,7 +48,7 @@ def start(
         The portal; close it in the last cell.
     """
     chosen = settings or load_settings()
-    _Desk.language = language or chosen.language
+    _Desk.language = DevlibError.notebook_language = language or chosen.language
     return connect(
         principal=principal, settings=chosen.model_copy(update={"language": _Desk.language}), clock=clock
     )

@@ -5,10 +5,12 @@ from xml.etree import ElementTree as ET
 
 import pandas as pd
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 from devlib import ui
 from devlib.clock import FakeClock
 from devlib.errors import NotAllowed, UsageError
+from devlib.language import message
 from devlib.storage import frame_pages
 from devlib.ui.actions import Actions, Button, Field
 from devlib.ui.downloads import Download, csv_of
@@ -100,6 +102,15 @@ def test_a_span_that_goes_on_is_drawn_until_the_end_of_what_is_known():
     frame = pd.DataFrame(states | {"until": [since + DAY, pd.NaT], "seconds": [86_400, 7_200]})
     bars = {each["marker"]["color"]: each["x"] for each in ui.line_timeline(frame).figure["data"]}
     assert bars == {"theme:aged": [86_400_000], "theme:registered": [7_200_000]}
+
+
+def test_an_error_in_a_notebook_is_told_without_a_traceback(capsys, monkeypatch):
+    """IPython shows what is wrong and what to do, in the notebook's language, and no line of our code."""
+    monkeypatch.setattr(UsageError, "notebook_language", "fr")
+    shell = InteractiveShell()
+    shell.user_ns["error"] = UsageError(message("The window ends before it begins."), where="here")
+    assert not shell.run_cell("raise error").success
+    assert capsys.readouterr().out.strip() == "UsageError: here: La fenêtre se termine avant de commencer."
 
 
 def test_a_heat_map_leaves_empty_what_is_not_known():
