@@ -18,6 +18,7 @@ from devlib.ui.downloads import Download, Source
 from devlib.ui.forms import Choice, Form, Plain
 from devlib.ui.grid import Grid, Pick
 from devlib.ui.plots import heat_map_figure, periods_figure, periods_from, sunburst_figure
+from devlib.ui.words import state_texts
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -147,6 +148,8 @@ def sunburst(
     """
     language = language_now()
     alt = message("Shares by {names}.", names=", ".join(path)).in_language(language)
+    if "state" in frame.columns:
+        frame = frame.assign(state=frame["state"].replace(state_texts(language)))
     return Chart(sunburst_figure(frame, path, value), language, label=title or alt, alt=alt, height=460)
 
 

@@ -113,6 +113,14 @@ def test_an_error_in_a_notebook_is_told_without_a_traceback(capsys, monkeypatch)
     assert capsys.readouterr().out.strip() == "UsageError: here: La fenêtre se termine avant de commencer."
 
 
+def test_rings_name_states_in_the_language(monkeypatch):
+    """The states of a sunburst are words of the notebook's language, as in its other charts."""
+    monkeypatch.setattr("devlib.ui.notebook._Desk.language", "fr")
+    frame = pd.DataFrame({"site": ["Kiel", "Kiel"], "state": ["registered", "aged"], "lines": [3, 1]})
+    labels = ui.sunburst(frame, path=("site", "state"), value="lines").figure["data"][0]["labels"]
+    assert sorted(labels) == ["Kiel", "enregistré", "âgé"]
+
+
 def test_a_heat_map_leaves_empty_what_is_not_known():
     """Hours are on an axis of time; an hour without a share has no colour, and is not the best one."""
     hours = pd.date_range("2026-11-01", periods=3, freq="h")
