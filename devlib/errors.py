@@ -44,6 +44,7 @@ class DevlibError(Exception):
 
     http_status: ClassVar[int] = 500
     exit_code: ClassVar[int] = 1
+    notebook_language: ClassVar[Language] = "en"  # chosen by `devlib.ui.start`
 
     def __init__(
         self,
@@ -70,6 +71,10 @@ class DevlibError(Exception):
 
     def __str__(self) -> str:
         return self.in_language("en")
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows: no traceback, for nothing is wrong with the code (IPython's hook)."""
+        return f"{type(self).__name__}: {self.in_language(self.notebook_language)}".splitlines()
 
     def __reduce__(self) -> tuple[object, ...]:
         # An error crosses process borders (pytest-xdist, workers) with everything it carries.

@@ -22,7 +22,7 @@ from devlib.storage.publishing import TEMPORARY, discard
 from devlib.storage.snapshot_sql import SNAPSHOT_ID, quoted
 
 SLICE = 400_000  # rows that are sorted at once
-_GROUP = 122_880
+ROW_GROUP = 122_880
 
 _BOUNDS = """
 SELECT provider, customer, line_key FROM (
@@ -56,7 +56,7 @@ def write_sorted(lake: Lake, target: Path, snapshots: Sequence[Snapshot]) -> int
         rows = 0
         with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
             for table in _slices(lake, snapshots, schema):
-                writer.write_table(table, row_group_size=_GROUP)
+                writer.write_table(table, row_group_size=ROW_GROUP)
                 rows += table.num_rows
         lake.files.publish(temporary, target)
     except OSError as error:

@@ -189,8 +189,10 @@ def _prepare(
         )
     mentioned = sql.casefold()
     for source in sources:
-        if source.name in mentioned or "show" in mentioned or "information_schema" in mentioned:
+        if source.name in mentioned:
             files += _show(connection, source)
+        elif "show" in mentioned or "information_schema" in mentioned:
+            connection.register(source.name, _columns(source.open()))
     connection.execute(f"SET max_execution_time = {int(limits.seconds * 1000)}")
     shut(connection)
 
@@ -212,6 +214,12 @@ def _show(connection: duckdb.DuckDBPyConnection, source: Source) -> list[str]:
     else:
         connection.register(source.name, given)
     return list(getattr(given, "files", ()))
+
+
+def _columns(given: Relation | Newest) -> pa.Table:
+    """Return a table without rows, to be listed: its rows would need a second table behind it."""
+    whole: pa.Table = (given.rows if isinstance(given, Newest) else given).schema.empty_table()
+    return whole
 
 
 def _fetch(relation: duckdb.DuckDBPyRelation | None, limits: QueryLimits) -> pa.Table:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from devlib import connect
 from devlib.demo.practice import build_practice_home
 
 ROOT = Path(__file__).parents[2]
@@ -77,6 +78,25 @@ def test_in_french(path, practice, tmp_path, monkeypatch):
     # The language that a notebook starts with is the process's: other tests must not inherit it.
     monkeypatch.setattr("devlib.ui.notebook._Desk.language", None)
     assert list(play(path, {}))
+
+
+@pytest.mark.parametrize("name", ["history", "outages", "sql-cookbook", "your-own-csv"])
+def test_answers_stay_when_days_are_compacted(name, practice, tmp_path, monkeypatch):
+    """Every answer about the past is the same before and after the compactor; plans of files may differ."""
+    path = ROOT / "notebooks" / "explore" / f"{name}.ipynb"
+    monkeypatch.chdir(path.parent)
+    monkeypatch.setenv("DEVLIB_LANGUAGE", "en")
+    monkeypatch.setattr("devlib.ui.notebook._Desk.language", None)
+    answers = []
+    for place in ("as collected", "compacted"):
+        shutil.copytree(practice, tmp_path / place)
+        monkeypatch.setenv("DEVLIB_HOME", str(tmp_path / place))
+        if answers:
+            with connect() as portal:
+                assert portal.compact().files
+        answers.append([each for each in play(path, {}) if "EXPLAIN" not in each])
+    assert answers[0]
+    assert answers[0] == answers[1]
 
 
 def test_dashboards_run(practice, tmp_path):
