@@ -16,6 +16,7 @@
     ├── TryLater                    503  nothing is wrong with the request
     │   ├── NetworkUnreachable      502  a registrar or cloud does not answer
     │   ├── StorageUnavailable      503  the database or the lake cannot be reached or locked
+    │   ├── LeadLost                503  another process has taken over what this one was doing
     │   ├── QueryTimeout            503  the analyst's SQL took longer than allowed
     │   ├── ExportRejected          429  too many exports at once
     │   └── ExportQueueTimeout      408  waited in the queue for too long
@@ -43,6 +44,7 @@ class DevlibError(Exception):
 
     http_status: ClassVar[int] = 500
     exit_code: ClassVar[int] = 1
+    notebook_language: ClassVar[Language] = "en"  # chosen by `devlib.ui.start`
 
     def __init__(
         self,
@@ -69,6 +71,10 @@ class DevlibError(Exception):
 
     def __str__(self) -> str:
         return self.in_language("en")
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows: no traceback, for nothing is wrong with the code (IPython's hook)."""
+        return f"{type(self).__name__}: {self.in_language(self.notebook_language)}".splitlines()
 
     def __reduce__(self) -> tuple[object, ...]:
         # An error crosses process borders (pytest-xdist, workers) with everything it carries.
@@ -174,6 +180,10 @@ class NetworkUnreachable(TryLater):
 
 class StorageUnavailable(TryLater):
     """The database or the lake cannot be reached or locked."""
+
+
+class LeadLost(TryLater):
+    """Another process has taken over what this one was doing; what it writes would be there twice."""
 
 
 class QueryTimeout(TryLater):

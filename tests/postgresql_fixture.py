@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
@@ -62,8 +62,67 @@ def _programs() -> Path | None:
     return next((place for place in places if (place / "initdb").exists()), None)
 
 
+class KillablePostgresql(PostgresqlServer):
+    """A PostgreSQL that a test kills and starts again; what it said was committed stays.
+
+    Args:
+        start: gives the running process.
+        port: where it listens.
+        log: of the server.
+    """
+
+    def __init__(self, start: Callable[[], subprocess.Popen[bytes]], port: int, log: Path) -> None:
+        super().__init__(port)
+        self._start, self._log = start, log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers; right after a kill its children may still be going."""
+        end = time.monotonic() + _SECONDS
+        while True:
+            self._process = self._start()
+            try:
+                _wait(self._process, self._port, self._log)
+            except RuntimeError:
+                if time.monotonic() > end:
+                    raise
+            else:
+                return
+
+    def kill(self) -> None:
+        """End it with kill -9."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(_SECONDS)
+
+
+@contextmanager
+def killable() -> Iterator[KillablePostgresql]:
+    """Run a PostgreSQL of one's own; skipped where it is not installed."""
+    if (programs := _programs()) is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    with _prepared(programs) as (run, folder):
+        port = _free_port()
+        command = _command(run, programs, folder, port, synchronous_commit="on")
+        with (folder / "log").open("wb") as log:
+            server = KillablePostgresql(
+                lambda: subprocess.Popen(command, stdout=log, stderr=log, cwd=folder), port, folder / "log"
+            )
+            server.start()
+            try:
+                yield server
+            finally:
+                server.kill()
+
+
 @contextmanager
 def _running(programs: Path) -> Iterator[PostgresqlServer]:
+    with _prepared(programs) as (run, folder), _server(run, programs, folder) as port:
+        yield PostgresqlServer(port)
+
+
+@contextmanager
+def _prepared(programs: Path) -> Iterator[tuple[list[str], Path]]:
     folder = Path(tempfile.mkdtemp(prefix="devlib-postgresql-"))
     as_user: list[str] = []
     if os.geteuid() == 0:
@@ -79,24 +138,28 @@ def _running(programs: Path) -> Iterator[PostgresqlServer]:
         subprocess.run(
             [*run, programs / "initdb", *initdb, *locale], check=True, capture_output=True, cwd=folder
         )
-        with _server(run, programs, folder) as port:
-            yield PostgresqlServer(port)
+        yield run, folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _command(
+    run: list[str], programs: Path, folder: Path, port: int, synchronous_commit: str = "off"
+) -> list[str | Path]:
+    settings = {
+        "listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "fsync": "off",
+        "full_page_writes": "off", "synchronous_commit": synchronous_commit, "max_connections": 200,
+    }  # fmt: skip
+    options = [f"-c{name}={value}" for name, value in settings.items()]
+    return [*run, programs / "postgres", "-D", folder / "data", *options]
 
 
 @contextmanager
 def _server(run: list[str], programs: Path, folder: Path) -> Iterator[int]:
     port = _free_port()
-    settings = {
-        "listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "fsync": "off",
-        "full_page_writes": "off", "synchronous_commit": "off", "max_connections": 200,
-    }  # fmt: skip
-    options = [f"-c{name}={value}" for name, value in settings.items()]
+    command = _command(run, programs, folder, port)
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*run, programs / "postgres", "-D", folder / "data", *options], stdout=log, stderr=log, cwd=folder
-        )
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
         try:
             _wait(process, port, folder / "log")
             yield port

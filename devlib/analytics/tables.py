@@ -71,7 +71,8 @@ def analyst_tables(inventory: Inventory, lake: Lake, catalogue: Catalogue, scope
 
 def _all_files(inventory: Inventory, lake: Lake, scope: Scope) -> list[Path]:
     with inventory.read() as reader:
-        return [lake.path(snapshot) for snapshot in lake.present(reader.manifest(scope))]
+        entries = list(reader.manifest(scope))
+    return lake.local(each.path for each in lake.present(entries))
 
 
 def device_table(

@@ -68,8 +68,12 @@ def _require_ready(services: Services, desk: ExportDesk) -> None:
         services.lake.folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         raise StorageUnavailable(message("Not ready.")) from None
+    services.lake.files.present([_NO_FILE])
     services.open_coordinator().overview(0)
 
+
+# A name that no file has: asking for it tells whether the bucket answers.
+_NO_FILE = "2000-01/20000101T000000-000000000000.parquet"
 
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 

@@ -94,7 +94,7 @@ def problem(request: Request, error: DevlibError, **more: Any) -> Response:  # n
     headers = {"Cache-Control": "no-store", "Content-Language": language}
     if isinstance(error, NotSignedIn):
         headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, TryLater):
+    if isinstance(error, TryLater) or error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or _LATER_SECONDS)))
     return Response(as_json(values), error.http_status, headers, PROBLEM)
 

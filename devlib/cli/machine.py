@@ -6,13 +6,12 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from devlib.cli.command import DONE, FAILED, Call, Command, argument
 from devlib.collect import run_blocking
-from devlib.errors import DevlibError, NotAllowed
+from devlib.errors import DevlibError, NotAllowed, StorageUnavailable
 from devlib.language import Message, message
 from devlib.network import Examined, Part, capability_words, examine
 from devlib.portal import Portal
@@ -88,17 +87,11 @@ def _database(portal: Portal) -> Finding:
 
 
 def _lake(portal: Portal) -> Finding:
-    lake = portal.services.lake
     try:
-        lake.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=lake.folder) as file:
-            file.write(b"doctor")
-        free = shutil.disk_usage(lake.folder).free // 2**30
-    except OSError as error:
-        return Finding("lake", works=False, needed=True, text=message("{error}", error=error))
-    return Finding(
-        "lake", works=True, needed=True, text=message("{path}, {free} GB free", path=lake.folder, free=free)
-    )
+        text = portal.services.lake.files.try_out()
+    except StorageUnavailable as error:
+        return Finding("lake", works=False, needed=True, text=error.what)
+    return Finding("lake", works=True, needed=True, text=text)
 
 
 def _exports(portal: Portal) -> Finding:

@@ -11,6 +11,7 @@ from types import FrameType
 from devlib.cli import (
     analysing,
     changing,
+    copying,
     examining,
     following,
     lab,
@@ -44,6 +45,7 @@ COMMANDS = (
     *organising.COMMANDS,
     *lab.COMMANDS,
     *serving.COMMANDS,
+    *copying.COMMANDS,
 )
 _INTERRUPTED = 130
 _SHOWS_STATES = frozenset(

@@ -9,7 +9,7 @@ import pandas as pd
 
 from devlib.cli.command import CUSTOMER, DONE, SITE, TRY_LATER, Call, Command, argument
 from devlib.cli.output import Output
-from devlib.collect import Collection, parse_distance
+from devlib.collect import Collection, StandBy, parse_distance
 from devlib.errors import TryLater, UsageError
 from devlib.export import ExportKey, Overview, ReportFile, ReportRequest
 from devlib.export import Progress as QueueProgress
@@ -33,8 +33,16 @@ def collect(call: Call) -> int:
 
 def _collect_for_ever(call: Call) -> None:
     every = parse_distance(call.arguments.every)
+    standing_by: list[str] = []
 
-    def tell(result: Collection | TryLater) -> bool:
+    def tell(result: Collection | TryLater | StandBy) -> bool:
+        if isinstance(result, StandBy):
+            if not standing_by:
+                text = message("Another collector asks {network}; standing by.", network=result.network)
+                call.out.record({"standing_by": result.network}, text)
+            standing_by[:] = [result.network]
+            return True
+        standing_by.clear()
         if isinstance(result, TryLater):
             call.out.fail(result)
         else:

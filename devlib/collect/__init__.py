@@ -4,6 +4,7 @@ from devlib.collect.answers import Failure
 from devlib.collect.asking import Progress, nobody_serves
 from devlib.collect.collection import Collection, Collector
 from devlib.collect.following import Beside, Flush, FlushKind, Follower
+from devlib.collect.leading import Leadership, StandBy, beating
 from devlib.collect.networks import Networks, Served, configured_networks
 from devlib.collect.probing import ProbedLine, probe_lines
 from devlib.collect.rule import EXPIRY_SLACK, STATES_SQL, Evidence, Known, Verdict, judge, newest
@@ -24,13 +25,16 @@ __all__ = [
     "FlushKind",
     "Follower",
     "Known",
+    "Leadership",
     "LineStatus",
     "Networks",
     "ProbedLine",
     "Progress",
     "Served",
+    "StandBy",
     "Verdict",
     "ask_device",
+    "beating",
     "configured_networks",
     "judge",
     "keep_collecting",

@@ -16,6 +16,7 @@ from pathlib import Path
 from platformdirs import user_data_path
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from devlib.config.bucket import BUCKET_VARIABLES, Bucket, BucketSettings, is_bucket, read_bucket
 from devlib.config.dashboards import (
     KEY_VARIABLE,
     DashboardSettings,
@@ -32,8 +33,11 @@ from devlib.errors import ConfigurationError
 from devlib.language import Language, choose_language, message
 
 __all__ = [
+    "BUCKET_VARIABLES",
     "KEY_VARIABLE",
     "ApiSettings",
+    "Bucket",
+    "BucketSettings",
     "DashboardSettings",
     "ExportPolicy",
     "KamailioSettings",
@@ -103,12 +107,16 @@ class Settings(Section):
     snapshot_retention_days: int | None = Field(
         None, ge=1, description="Days (UTC) for which snapshots are kept; none: for ever."
     )
+    takeover_seconds: Seconds = Field(
+        15.0, description="Seconds without a sign of life after which another collector takes over."
+    )
     device_types: Path | None = Field(None, description="File of the administrator's device types.")
     practice_moment: datetime | None = Field(
         None, description="Moment at which time stands still, for practice on a simulator; never for phones."
     )
     export: ExportPolicy = Field(default_factory=ExportPolicy)
     query: QueryLimits = Field(default_factory=QueryLimits)
+    bucket: BucketSettings = Field(default_factory=BucketSettings)
     dashboards: DashboardSettings = Field(default_factory=DashboardSettings)
     api: ApiSettings = Field(default_factory=ApiSettings)
     networks: tuple[NetworkSettings, ...] = Field(
@@ -118,9 +126,9 @@ class Settings(Section):
 
     @field_validator("lake")
     @classmethod
-    def _lake_is_a_folder(cls, lake: str) -> str:
-        if re.match(r"[A-Za-z][A-Za-z0-9+.\-]*://", lake):
-            raise ValueError("the lake must be a folder of this machine; object storage is not supported")
+    def _lake_is_a_folder_or_bucket(cls, lake: str) -> str:
+        if re.match(r"[A-Za-z][A-Za-z0-9+.\-]*://", lake) and not is_bucket(lake):
+            raise ValueError("the lake must be a folder of this machine or s3://BUCKET/PREFIX")
         return lake
 
     @field_validator("practice_moment")
@@ -152,6 +160,15 @@ class Settings(Section):
     def lake_folder(self) -> Path:
         """The folder of snapshot files; by default `snapshots`. A relative one lies in the home folder."""
         return self.home / Path(self.lake or "snapshots").expanduser()
+
+    @property
+    def lake_bucket(self) -> Bucket | None:
+        """The bucket of snapshot files; `None` where they lie in a folder.
+
+        Raises:
+            ConfigurationError: the address is none, or would send everything in clear over a network.
+        """
+        return read_bucket(self.lake, self.bucket, self.home) if is_bucket(self.lake) else None
 
     @property
     def device_types_file(self) -> Path:

@@ -4,6 +4,9 @@ from devlib.errors import DevlibError, ExportFailed, ExportQueueTimeout, ExportR
 from devlib.export.admission_events import Answer, Why
 from devlib.language import Message, message
 
+_WENT_AWAY = frozenset({Why.LOST, Why.UNKNOWN, Why.ATTEMPTS})
+_SOON = 1.0  # seconds
+
 
 def refusal(answer: Answer) -> DevlibError:
     """Return the error for a final answer without rows (article: 408, 429, 500)."""
@@ -33,7 +36,9 @@ def failure(ticket: str, why: str) -> ExportFailed:
     A text of the backend may tell things about a customer that not every follower may know.
     """
     remedy = message("Export again; if it fails again, give this number to your administrator.")
-    return ExportFailed(_failed(why), where=ticket, remedy=remedy)
+    # Where a process or the database went away, the next attempt has every chance.
+    retry_after = _SOON if why in _WENT_AWAY else None
+    return ExportFailed(_failed(why), where=ticket, remedy=remedy, retry_after=retry_after)
 
 
 def _rejected(why: str) -> Message:

@@ -54,6 +54,8 @@ class Identification:
     mac_from: MacSource | None = None
 
 
+# Cisco writes the MAC address behind its version: with it, no two phones would run the same firmware.
+_MAC_BEHIND = re.compile(r"_[0-9a-f]{12}(?![0-9a-f]).*", re.ASCII | re.IGNORECASE)
 _FIRMWARE = r"(?P<firmware>[0-9][\w.()\-]{0,30})"
 _DIGITS = r"(?P<firmware>[0-9][0-9.]{2,20})"
 
@@ -143,7 +145,7 @@ def _who(said: str) -> tuple[str | None, str | None, str | None, int]:
     folded = said.lower()
     for start, vendor, form in _FORMS.get(folded[:2], ()):
         if folded.startswith(start) and (found := form.match(said)):
-            firmware = found["firmware"].rstrip("-._")
+            firmware = _MAC_BEHIND.sub("", found["firmware"]).rstrip("-._")
             return vendor, found["model"].strip(), firmware or None, found.end("model")
     # A maker that is known, in a form that is not.
     for start, vendor, _ in _FORMS.get(folded[:2], ()):

@@ -4,6 +4,7 @@ from devlib.portal.acts import ROLE_ACTS, Act
 from devlib.portal.analysing import Analysing
 from devlib.portal.changing import Changing
 from devlib.portal.connecting import Portal, connect, sign_in
+from devlib.portal.copying import restore
 from devlib.portal.desk import Desk, Place
 from devlib.portal.examining import Examining
 from devlib.portal.following import Following
@@ -13,7 +14,7 @@ from devlib.portal.probing import Probing, reach_counts
 from devlib.portal.reporting import Reporting
 from devlib.portal.runbook_file import Runbook
 from devlib.portal.running import RunbookRun, Running
-from devlib.portal.services import Services, open_services
+from devlib.portal.services import Services, lake_place, open_services
 from devlib.portal.viewing import VIEW_COLUMNS, LineView, Viewing
 
 __all__ = [
@@ -38,7 +39,9 @@ __all__ = [
     "Services",
     "Viewing",
     "connect",
+    "lake_place",
     "open_services",
     "reach_counts",
+    "restore",
     "sign_in",
 ]

@@ -31,6 +31,7 @@ class Act(StrEnum):
     SEE_AUDIT = "see audit"
     MANAGE_TOKENS = "manage tokens"
     COMPACT = "compact"
+    COPY = "copy"
     RUNBOOK = "runbook"
 
 

@@ -8,6 +8,7 @@ from devlib.config import Settings, environment_token, load_settings
 from devlib.model import Identity
 from devlib.portal.analysing import Analysing
 from devlib.portal.changing import Changing
+from devlib.portal.copying import Copying
 from devlib.portal.examining import Examining
 from devlib.portal.following import Following
 from devlib.portal.keeping import Keeping
@@ -31,6 +32,7 @@ class Portal(
     RestartDesk,
     Running,
     Keeping,
+    Copying,
     Organising,
     Tokens,
 ):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from devlib.clock import Clock
 from devlib.errors import NotAllowed, NotFound, UsageError
 from devlib.language import Language, Message, message
-from devlib.model import Customer, Device, Identity, Mac, Scope, Site
+from devlib.model import EVERYTHING, Customer, Device, Identity, Mac, Scope, Site
 from devlib.portal.acts import Gate
 from devlib.portal.services import Services
 from devlib.portal.signing_in import SignedIn
@@ -51,6 +51,15 @@ class Desk:
     def identity(self) -> Identity:
         """Who acts, as last read."""
         return self._gate.identity
+
+    def _require_everything(self) -> None:
+        """Check that the identity's scope has no limit, for what cannot be done to a part.
+
+        Raises:
+            NotAllowed: it has one.
+        """
+        if self.identity.scope != EVERYTHING:
+            raise outside()
 
     @property
     def clock(self) -> Clock:

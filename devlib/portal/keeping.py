@@ -24,9 +24,11 @@ class Keeping(Desk):
             What was done.
 
         Raises:
+            NotAllowed: the scope of the identity has a limit, or its role does not cover this.
             StorageUnavailable: the lake cannot be read or written; what was done before stays.
         """
         with self._gate.act(Act.COMPACT, "closed days") as doing:
+            self._require_everything()
             done = compact_days(self._services, tell)
             doing.detail = _words(done)
             return done

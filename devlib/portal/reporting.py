@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from devlib.analytics import device_list
-from devlib.collect import Collection, Progress, keep_collecting
+from devlib.collect import Collection, Leadership, Progress, StandBy, beating, keep_collecting
 from devlib.errors import ExportSwitchedOff, NotAllowed, NotFound, TryLater
 from devlib.export import (
     DeviceListFile,
@@ -60,15 +60,19 @@ class Reporting(Desk):
     def keep_collecting(
         self,
         every: timedelta,
-        tell: Callable[[Collection | TryLater], bool],
+        tell: Callable[[Collection | TryLater | StandBy], bool],
         customer: str | None = None,
         site: str | None = None,
     ) -> None:
         """Collect again and again until `tell` returns false; beginning, each one and end are audited.
 
+        Of several that collect the same from the same network one leads, on whichever machine; the others
+        stand by, and one of them takes over when it dies.
+
         Args:
             every: distance between two starts.
-            tell: is given each collection, or the passing error that stood in its place.
+            tell: is given each collection, the passing error that stood in its place, or that another one
+                leads.
             customer: only this one's lines.
             site: only this site's.
 
@@ -80,7 +84,9 @@ class Reporting(Desk):
             scope = self._collected_scope(customer, site)
             self._gate.record(Act.COLLECT, target, "started")
 
-            def note(result: Collection | TryLater) -> bool:
+            def note(result: Collection | TryLater | StandBy) -> bool:
+                if isinstance(result, StandBy):
+                    return tell(result)
                 # A store that is away for a while must not end the collector.
                 with suppress(TryLater):
                     self._gate.record(Act.COLLECT, target, *_ended(result))
@@ -93,7 +99,16 @@ class Reporting(Desk):
             daily = DailyHousekeeping(self._services, self._gate)
             # A collector that was killed may have left a file that no manifest row names.
             self._services.lake.sweep()
-            keep_collecting(self._services.collector, scope, every, self._services.clock, note, daily)
+            services = self._services
+            leadership = Leadership(
+                services.inventory,
+                services.networks,
+                scope,
+                services.clock,
+                patience=services.settings.takeover_seconds,
+            )
+            with beating(leadership):
+                keep_collecting(services.collector, scope, every, services.clock, note, daily, leadership)
             doing.detail = "stopped"
 
     def export_line_states(

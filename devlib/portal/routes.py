@@ -206,6 +206,8 @@ NOT_OVER_HTTP: Mapping[str, str] = {
     "lake_version": "a page asks it of the lake beside it; over HTTP `snapshots` in SQL tells the same",
     "line_choices": "fills the filters of a page; over HTTP `sites`, `device_types` and the census tell it",
     "view_lines": "pages of a table are cut where the page is drawn; over HTTP the export gives all rows",
+    "migrate": "a copy of everything runs beside the database: devlib migrate",
+    "back_up": "a copy of everything runs beside the database: devlib backup",
     "follow": "a follower runs beside the database: devlib follow",
 }
 """Public names of `Portal` without an address of their own, and why."""

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 from devlib.errors import NotFound, UsageError
 from devlib.language import message, visible
 
@@ -96,6 +94,8 @@ def given_parameters(book: Runbook, texts: Mapping[str, str]) -> dict[str, Value
 
 def with_parameters(book: Runbook, given: Mapping[str, Value]) -> Any:  # noqa: ANN401 - nbformat has no types
     """Return the notebook with a cell of given values behind its cell of parameters, as papermill does."""
+    import nbformat  # noqa: PLC0415 - its import takes as long as that of everything else together
+
     notebook = nbformat.read(book.path, as_version=4)
     place = next(n for n, cell in enumerate(notebook.cells) if _holds_parameters(cell))
     source = "\n".join(f"{name} = {value!r}" for name, value in given.items())
@@ -109,6 +109,8 @@ def with_parameters(book: Runbook, given: Mapping[str, Value]) -> Any:  # noqa: 
 
 
 def _read(path: Path) -> Runbook:
+    import nbformat  # noqa: PLC0415
+
     try:
         notebook = nbformat.read(path, as_version=4)
         source = next(cell.source for cell in notebook.cells if _holds_parameters(cell))

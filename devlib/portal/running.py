@@ -7,8 +7,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 from devlib.config import own_environment
 from devlib.language import Language
 from devlib.portal.acts import Act
@@ -108,6 +106,8 @@ class Running(Desk):
         return self.identity.principal != self._services.settings.account
 
     def _keep(self, notebook: Any, name: str, started: datetime) -> Path:  # noqa: ANN401 - nbformat has no types
+        import nbformat  # noqa: PLC0415 - only whoever runs a runbook needs it
+
         folder = self._services.settings.home / "runbooks"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         number = 1 + sum(1 for _ in folder.glob(f"{name}-*.ipynb"))

@@ -7,7 +7,16 @@ from devlib.collect import Collector, Networks, configured_networks
 from devlib.config import Settings
 from devlib.export import Coordinator, MemoryCoordinator, MemoryStore, open_coordinator
 from devlib.model import EVERYTHING, Catalogue, load_catalogue
-from devlib.storage import IndexShelf, Inventory, Lake, open_inventory, spare_memory
+from devlib.storage import (
+    BucketFiles,
+    FolderFiles,
+    IndexShelf,
+    Inventory,
+    Lake,
+    LakeFiles,
+    open_inventory,
+    spare_memory,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +120,22 @@ def open_services(settings: Settings, clock: Clock, networks: Networks | None = 
         clock=clock,
         catalogue=load_catalogue(settings.device_types_file),
         inventory=inventory,
-        lake=Lake(settings.lake_folder, inventory, clock, memory=limits.memory, threads=limits.threads),
+        lake=Lake(
+            lake_place(settings, clock), inventory, clock, memory=limits.memory, threads=limits.threads
+        ),
         networks=networks or configured_networks(settings, clock, device_of),
     )
+
+
+def lake_place(settings: Settings, clock: Clock) -> LakeFiles:
+    """Return where the files of the lake lie.
+
+    Args:
+        settings: name a folder or a bucket.
+        clock: the time.
+
+    Raises:
+        ConfigurationError: the address of the bucket is none.
+    """
+    bucket = settings.lake_bucket
+    return FolderFiles(settings.lake_folder) if bucket is None else BucketFiles(bucket, clock)

@@ -1,16 +1,21 @@
 """Keeps things: the inventory in a database, snapshots in a lake of Parquet files."""
 
+from devlib.storage.arrow_types import arrow_schema, naive, utc
 from devlib.storage.audit_ledger import AuditCheck
+from devlib.storage.bucket_files import BucketFiles
 from devlib.storage.compaction import Compaction, Compactor
 from devlib.storage.connected import in_batches
+from devlib.storage.copying import Copied, Copier, CopyKind, CopyStep, Store
 from devlib.storage.csv_file import csv_expression, write_csv
 from devlib.storage.day_ledger import DayFile, DayFileKind
 from devlib.storage.engine import WAL_SAFE_SINCE
 from devlib.storage.filters import DeviceFilter, DeviceOrder, Page
 from devlib.storage.index_pages import IndexPages
 from devlib.storage.inventory import Inventory, open_inventory
-from devlib.storage.lake import Lake, arrow_schema, naive, utc
+from devlib.storage.lake import Lake
 from devlib.storage.lake_engine import spare_memory
+from devlib.storage.lake_files import FolderFiles, LakeFiles
+from devlib.storage.lease_ledger import FREE, Lease
 from devlib.storage.line_index import Chosen, LineIndex, ScopeIndex
 from devlib.storage.line_index_file import IndexShelf
 from devlib.storage.line_rows import LineFilter, LineRows, choose_lines
@@ -29,24 +34,33 @@ from devlib.storage.typed_files import write_arrow, write_parquet
 from devlib.storage.writer import Writer
 
 __all__ = [
+    "FREE",
     "WAL_SAFE_SINCE",
     "ApiToken",
     "AuditCheck",
     "AuditEntry",
+    "BucketFiles",
     "Chosen",
     "Collected",
     "Compaction",
     "Compactor",
+    "Copied",
+    "Copier",
+    "CopyKind",
+    "CopyStep",
     "DayFile",
     "DayFileKind",
     "DeviceFilter",
     "DeviceOrder",
     "DeviceRow",
+    "FolderFiles",
     "IndexPages",
     "IndexShelf",
     "Inventory",
     "Kind",
     "Lake",
+    "LakeFiles",
+    "Lease",
     "LineFilter",
     "LineIndex",
     "LineRow",
@@ -69,6 +83,7 @@ __all__ = [
     "Source",
     "Span",
     "StepState",
+    "Store",
     "Writer",
     "arrow_schema",
     "choose_lines",

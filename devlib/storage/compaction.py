@@ -31,7 +31,6 @@ from devlib.storage.day_sorting import write_sorted
 from devlib.storage.lake import Lake, Overtaken
 from devlib.storage.manifest import Snapshot
 from devlib.storage.periods import PERIOD_SCHEMA, PERIODS_LAYOUT, Span, carried, compute_periods, open_periods
-from devlib.storage.publishing import discard
 
 DAY = timedelta(days=1)
 _INSTANT = timedelta(microseconds=1)
@@ -87,7 +86,7 @@ class Compactor:
         say = tell or (lambda _: None)
         files: list[DayFile] = []
         moved: list[Snapshot] = []
-        with _told(self._lake.folder):
+        with _told(self._lake.files.address):
             for each in self._scope_days():
                 if (file := self._move(each)) is not None:
                     files.append(file)
@@ -136,11 +135,10 @@ class Compactor:
         """Return the snapshots of closed days that are in files of their own, by day and scope."""
         found: dict[object, list[Snapshot]] = defaultdict(list)
         with self._lake.inventory.read() as reader:
-            for each in reader.manifest(EVERYTHING, until=self._today() - _INSTANT):
-                if not each.in_day_file and self._lake.path(each).is_file():
-                    asked = each.collected
-                    place = (asked.provider, asked.customer, asked.site)
-                    found[midnight(each.observed_at), *place].append(each)
+            entries = list(reader.manifest(EVERYTHING, until=self._today() - _INSTANT))
+        for each in self._lake.present(each for each in entries if not each.in_day_file):
+            asked = each.collected
+            found[midnight(each.observed_at), asked.provider, asked.customer, asked.site].append(each)
         return [each for each in reversed(found.values()) if len(each) >= _FEWEST]
 
     def _move(self, snapshots: Sequence[Snapshot]) -> DayFile | None:
@@ -170,7 +168,7 @@ class Compactor:
         start = chain[-1].until if chain else midnight(between[0])
         if not self._today() <= start < hour:
             return None
-        with _told(self._lake.folder):
+        with _told(self._lake.files.address):
             carry = carried(self._lake, chain[-1]) if chain else PERIOD_SCHEMA.empty_table()
             return self._make_periods(Span(start, hour), carry)[0]
 
@@ -178,9 +176,11 @@ class Compactor:
         """Make the state periods of the closed days that have none, or whose snapshots changed."""
         with self._lake.inventory.read() as reader:
             between = reader.observed_between(EVERYTHING)
-            chain = list(takewhile(self._of_a_whole_day, reader.period_files()))
+            chain = reader.period_files()
         if between is None:
             return
+        there = self._lake.files.present(each.path for each in chain)
+        chain = list(takewhile(lambda each: _of_a_whole_day(each) and each.path in there, chain))
         day = chain[-1].until if chain else midnight(between[0])
         carry = carried(self._lake, chain[-1]) if chain else PERIOD_SCHEMA.empty_table()
         while day < self._today():
@@ -188,9 +188,6 @@ class Compactor:
             yield file
             carry = open_periods(table)
             day += DAY
-
-    def _of_a_whole_day(self, file: DayFile) -> bool:
-        return file.until - file.since == DAY and (self._lake.folder / file.path).is_file()
 
     def _make_periods(self, span: Span, carry: pa.Table) -> tuple[DayFile, pa.Table]:
         """Make and enter the periods of a span; what is at its end belongs to the next one."""
@@ -238,9 +235,13 @@ class Compactor:
                 if writer.move_snapshots([each.id for each in snapshots], entered) < len(snapshots):
                     raise Overtaken
         except Overtaken:
-            discard(self._lake.folder / file.path)
+            self._lake.files.remove([file.path])
             return None
         return entered
+
+
+def _of_a_whole_day(file: DayFile) -> bool:
+    return file.until - file.since == DAY
 
 
 def midnight(moment: datetime) -> datetime:
@@ -249,13 +250,13 @@ def midnight(moment: datetime) -> datetime:
 
 
 @contextmanager
-def _told(folder: Path) -> Iterator[None]:
+def _told(where: str) -> Iterator[None]:
     """Tell what DuckDB could not do as a fault of the store, which passes."""
     try:
         yield
     except duckdb.Error as error:
         raise StorageUnavailable(
             message("The closed days could not be compacted: {error}", error=str(error)[:500]),
-            where=str(folder),
+            where=where,
             remedy=message("Nothing is lost. Give [query] memory more in devlib.toml, then: devlib compact"),
         ) from error

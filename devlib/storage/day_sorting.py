@@ -15,13 +15,14 @@ import pyarrow.parquet as pq
 from devlib.errors import StorageUnavailable
 from devlib.language import message
 from devlib.model import OBSERVATIONS
-from devlib.storage.lake import Lake, arrow_schema
+from devlib.storage.arrow_types import arrow_schema
+from devlib.storage.lake import Lake
 from devlib.storage.manifest import Snapshot, literal
-from devlib.storage.publishing import TEMPORARY, discard, publish
+from devlib.storage.publishing import TEMPORARY, discard
 from devlib.storage.snapshot_sql import SNAPSHOT_ID, quoted
 
 SLICE = 400_000  # rows that are sorted at once
-_GROUP = 122_880
+ROW_GROUP = 122_880
 
 _BOUNDS = """
 SELECT provider, customer, line_key FROM (
@@ -55,9 +56,9 @@ def write_sorted(lake: Lake, target: Path, snapshots: Sequence[Snapshot]) -> int
         rows = 0
         with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
             for table in _slices(lake, snapshots, schema):
-                writer.write_table(table, row_group_size=_GROUP)
+                writer.write_table(table, row_group_size=ROW_GROUP)
                 rows += table.num_rows
-        publish(temporary, target)
+        lake.files.publish(temporary, target)
     except OSError as error:
         discard(temporary)
         raise StorageUnavailable(
@@ -74,7 +75,7 @@ def write_sorted(lake: Lake, target: Path, snapshots: Sequence[Snapshot]) -> int
 def _slices(lake: Lake, snapshots: Sequence[Snapshot], schema: pa.Schema) -> Iterator[pa.Table]:
     columns = ", ".join(f"{column.name}::{column.type} AS {column.name}" for column in OBSERVATIONS)
     order = f"provider, customer, line_key, observed_at, {SNAPSHOT_ID}"
-    files = ", ".join(f"'{quoted(lake.path(each))}'" for each in snapshots)
+    files = ", ".join(f"'{quoted(path)}'" for path in lake.local(each.path for each in snapshots))
     # By name: files of older layouts lack the columns that came later.
     options = "filename = true, union_by_name = true, hive_partitioning = false"
     rows = f"read_parquet([{files}], {options})"

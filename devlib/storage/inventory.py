@@ -11,12 +11,13 @@ from contextlib import contextmanager, nullcontext
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from devlib.clock import Clock
 from devlib.storage.audit_group import AuditGroup
 from devlib.storage.engine import WRITING, journal_mode, make_engine, parse_url
 from devlib.storage.faults import translated
+from devlib.storage.frozen import frozen
 from devlib.storage.migrate import bring_up_to_date
 from devlib.storage.reader import Reader
 from devlib.storage.records import NewAuditEntry
@@ -82,6 +83,21 @@ class Inventory:
             writing = connection.execution_options(**{WRITING: True})
             with writing.begin():
                 yield Writer(writing, self.clock)
+
+    @property
+    def address(self) -> str:
+        """The database as people write it, without its password."""
+        return self._url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def frozen(self) -> Iterator[Connection]:
+        """Give a connection in which nothing changes until the block ends, while others go on writing.
+
+        Raises:
+            StorageUnavailable: the database cannot be reached.
+        """
+        with translated(self._url), frozen(self._own_engine(), self._url, self._lock) as connection:
+            yield connection
 
     def audit(self, entry: NewAuditEntry) -> None:
         """Add an entry to the audit, together with those that other threads add at the same time.

@@ -1,68 +1,37 @@
 """The lake: immutable Parquet files, one for each snapshot, listed in the manifest of the inventory.
 
-A file is written under a temporary name, fsynced and renamed, and only then entered in the manifest; readers
-take their files from the manifest, never from a directory listing. So a killed writer leaves at most a file
-that nobody reads, which `sweep` removes.
+A file is written under a temporary name, published (in a folder fsynced and renamed, to a bucket uploaded),
+and only then entered in the manifest; readers take their files from the manifest, never from a listing. So a
+killed writer leaves at most a file that nobody reads, which `sweep` removes.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import duckdb
-import pyarrow as pa
 
 from devlib.clock import Clock
 from devlib.errors import StorageUnavailable
 from devlib.language import message
-from devlib.model import (
-    OBSERVATIONS,
-    ColumnType,
-    Scope,
-    Table,
-)
+from devlib.model import OBSERVATIONS, Scope
 from devlib.storage.inventory import Inventory
 from devlib.storage.lake_engine import LakeEngine, is_large
+from devlib.storage.lake_files import FILE_NAME, FolderFiles, LakeFiles
 from devlib.storage.manifest import Collected, Snapshot, current, last_rows, newest_rows
-from devlib.storage.publishing import TEMPORARY, discard, publish
+from devlib.storage.publishing import TEMPORARY, discard
 from devlib.storage.snapshot_files import is_parquet, missing_file, unreadable_file
 from devlib.storage.snapshot_sql import quoted, rows_sql
 
 ORPHAN_AGE = timedelta(hours=1)
 _ROW_GROUP = 122_880
 _MOST_CHANGES = 16  # entries of one feed since the last whole snapshot, before they are put together
-_OUR_FOLDER = re.compile(r"\d{4}-\d{2}")
-_FILE = r"\d{8}(?:T\d{6}|-day|-periods)-[0-9a-f]{12}\.parquet"
-_OUR_FILE = re.compile(rf"\.?{_FILE}({re.escape(TEMPORARY)})?")
-
-_NAMED_FILE = re.compile(rf"\d{{4}}-\d{{2}}/{_FILE}\b")
-
-_ARROW_TYPES: Mapping[ColumnType, pa.DataType] = {
-    ColumnType.TEXT: pa.string(),
-    ColumnType.INTEGER: pa.int64(),
-    ColumnType.REAL: pa.float64(),
-    ColumnType.MOMENT: pa.timestamp("us"),
-}
-
-
-def arrow_schema(table: Table) -> pa.Schema:
-    """Return the Arrow schema that the declaration of `table` gives."""
-    return pa.schema([(column.name, _ARROW_TYPES[column.type]) for column in table])
-
-
-def naive(moment: datetime) -> datetime:
-    """Return a UTC moment without its zone, as the columns of the lake hold it."""
-    return moment.replace(tzinfo=None)
-
-
-def utc(moment: datetime | None) -> datetime | None:
-    """Return a moment of the lake with its zone."""
-    return None if moment is None else moment.replace(tzinfo=UTC)
+_NAMED_FILE = re.compile(rf"\d{{4}}-\d{{2}}/{FILE_NAME}\b")
 
 
 class Overtaken(Exception):
@@ -73,7 +42,7 @@ class Lake:
     """Writes snapshots and gives them to DuckDB.
 
     Args:
-        folder: where the files lie; made when first written to.
+        place: the folder in which the files lie, made when first written to; or files that lie elsewhere.
         inventory: holds the manifest.
         clock: for file names and for what is an orphan.
         memory: memory of one DuckDB connection, such as `1GB`.
@@ -81,12 +50,19 @@ class Lake:
     """
 
     def __init__(
-        self, folder: Path, inventory: Inventory, clock: Clock, *, memory: str = "1GB", threads: int = 2
+        self,
+        place: Path | LakeFiles,
+        inventory: Inventory,
+        clock: Clock,
+        *,
+        memory: str = "1GB",
+        threads: int = 2,
     ) -> None:
-        self.folder = folder
+        self.files: LakeFiles = FolderFiles(place) if isinstance(place, Path) else place
+        self.folder = self.files.folder
         self.inventory = inventory
         self._clock = clock
-        self._engine = LakeEngine(folder.parent / "spill", memory, threads)
+        self._engine = LakeEngine(self.folder.parent / "spill", memory, threads)
 
     def close(self) -> None:
         """Close the connection of this process."""
@@ -111,17 +87,28 @@ class Lake:
         try:
             yield
         except duckdb.Error as error:
-            if (broken := self._unreadable_file(error)) is not None:
-                raise unreadable_file(broken) from error
+            named = _NAMED_FILE.findall(str(error))
+            if (broken := next((n for n in named if not is_parquet(self.folder / n)), None)) is not None:
+                raise self.broken(broken) from error
             raise
 
-    def _unreadable_file(self, error: Exception) -> Path | None:
-        """Return the snapshot file that an error of DuckDB names, where there is one."""
-        named = (self.folder / each for each in _NAMED_FILE.findall(str(error)))
-        return next((path for path in named if not is_parquet(path)), None)
+    def broken(self, name: str) -> StorageUnavailable:
+        """Return the error for a file that cannot be read; what is kept of it here is brought anew next time.
+
+        Args:
+            name: relative to the folder.
+        """
+        there = (self.folder / name).exists()
+        self.files.drop_copy(name)
+        return unreadable_file(self.files.where(name)) if there else missing_file(self.files.where(name))
 
     def write(
-        self, sql: str, inputs: Mapping[str, Any], values: Mapping[str, object], collected: Collected
+        self,
+        sql: str,
+        inputs: Mapping[str, Any],
+        values: Mapping[str, object],
+        collected: Collected,
+        fences: Mapping[str, int] | None = None,
     ) -> Snapshot:
         """Write one snapshot whole, or nothing.
 
@@ -130,17 +117,20 @@ class Lake:
             inputs: relations that it reads.
             values: its parameters.
             collected: the scope that was asked, and when.
+            fences: of the leases under which it is written, by name.
 
         Returns:
             The snapshot as entered in the manifest.
 
         Raises:
             StorageUnavailable: the folder cannot be written.
+            LeadLost: another process has one of the leases now; nothing was entered.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         target = self.target(collected.observed_at)
         rows = self._write_file(target, sql, inputs, values)
         with self.inventory.write() as writer:
+            writer.require_fences(fences or {})
             return writer.add_snapshot(
                 collected,
                 path=str(target.relative_to(self.folder)),
@@ -187,7 +177,7 @@ class Lake:
                 if writer.retire_snapshots([each.id for each in small], self._clock.now()) < len(small):
                     raise Overtaken
         except Overtaken:
-            discard(self.folder / together.path)
+            self.files.remove([together.path])
             return entry
         return merged
 
@@ -204,9 +194,9 @@ class Lake:
                     collected.provider,
                     collected.customer,
                     collected.site,
-                ) and (self.path(each).is_file() and not each.in_day_file):
+                ) and not each.in_day_file:
                     found.append(each)
-        return found
+        return self.present(found)
 
     def _put_together(self, entries: Sequence[Snapshot], collected: Collected) -> Snapshot:
         newest = max(entries, key=lambda each: each.observed_at)
@@ -263,7 +253,7 @@ class Lake:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             rows = self._copied(copy, inputs, dict(values or {}))
-            publish(temporary, target)
+            self.files.publish(temporary, target)
         except (OSError, duckdb.IOException) as error:
             discard(temporary)
             raise StorageUnavailable(
@@ -288,11 +278,25 @@ class Lake:
             return _count(cursor.execute(copy, values).fetchone())
 
     def path(self, snapshot: Snapshot) -> Path:
-        """Return where the snapshot's file lies."""
+        """Return where the snapshot's file lies, or comes to lie when it is read; see `local`."""
         return self.folder / snapshot.path
+
+    def local(self, names: Iterable[str]) -> list[Path]:
+        """Return where files lie on this machine, in the order given; they are brought there first.
+
+        Args:
+            names: relative to the folder.
+
+        Raises:
+            StorageUnavailable: the bucket cannot be read.
+        """
+        wanted = list(names)
+        self.files.bring(wanted)
+        return [self.folder / name for name in wanted]
 
     def relation(self, snapshots: Sequence[Snapshot]) -> str:
         """Return SQL, for a FROM clause, of all rows of these snapshots; an empty relation for none."""
+        self.files.bring(each.path for each in snapshots)
         return rows_sql(self.folder, snapshots)
 
     def current_relation(self, snapshots: Sequence[Snapshot]) -> str:
@@ -310,7 +314,7 @@ class Lake:
         missing: list[Snapshot] = []
         chosen = self._current(scope, until, missing)
         if missing and not chosen:
-            raise missing_file(self.path(missing[0]))
+            raise missing_file(self.files.where(missing[0].path))
         return chosen
 
     def last_relation(self, scope: Scope) -> str:
@@ -322,11 +326,13 @@ class Lake:
 
     def present(self, snapshots: Iterable[Snapshot]) -> list[Snapshot]:
         """Return those of these snapshots whose file is there."""
-        return [each for each in snapshots if self.path(each).is_file()]
+        given = list(snapshots)
+        there = self.files.present(each.path for each in given)
+        return [each for each in given if each.path in there]
 
     def _current(self, scope: Scope, until: datetime | None, missing: list[Snapshot]) -> list[Snapshot]:
         def readable(snapshot: Snapshot) -> bool:
-            if self.path(snapshot).is_file():
+            if self.present([snapshot]):
                 return True
             missing.append(snapshot)
             return False
@@ -345,32 +351,23 @@ class Lake:
             keep_retired: how long a retired file stays for the readers that still hold it.
 
         Returns:
-            The files removed.
+            The files removed, as they would lie in the folder.
         """
         now = self._clock.now()
+        old = list(self.files.older_than(now - ORPHAN_AGE))
         with self.inventory.read() as reader:
             known = reader.snapshot_paths(moved_since=now - keep_retired)
             over = reader.retired_snapshots(before=now - keep_retired)
             days_over = reader.retired_day_files(before=now - keep_retired)
-        orphans = [path for path in self._old_files(now) if str(path.relative_to(self.folder)) not in known]
         # A day file is that of many snapshots: it goes when it is retired itself.
         own = [each.path for each in over if not each.in_day_file]
-        removed = orphans + [self.folder / path for path in (*own, *(each.path for each in days_over))]
+        removed = [name for name in old if name not in known] + own + [each.path for each in days_over]
         if over or days_over:
             with self.inventory.write() as writer:
                 writer.forget_snapshots([each.id for each in over])
                 writer.forget_day_files([each.id for each in days_over])
-        for path in removed:
-            path.unlink(missing_ok=True)
-        return removed
-
-    def _old_files(self, now: datetime) -> Iterator[Path]:
-        oldest = (now - ORPHAN_AGE).timestamp()
-        for path in self.folder.glob("*/*"):
-            # Whatever else lies in the folder belongs to somebody else.
-            ours = _OUR_FOLDER.fullmatch(path.parent.name) and _OUR_FILE.fullmatch(path.name)
-            if ours and path.is_file() and path.stat().st_mtime < oldest:
-                yield path
+        self.files.remove(removed)
+        return [self.folder / name for name in removed]
 
 
 def _count(row: tuple[int, ...] | None) -> int:

@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from devlib.model import LineState, Scope
-from devlib.storage.lake import Lake, naive
+from devlib.storage.arrow_types import naive
+from devlib.storage.lake import Lake
 from devlib.storage.line_rows import LineFilter, mac_digits
 
 PLACES = ("provider", "customer", "site")

@@ -8,7 +8,8 @@ from typing import Any
 
 from devlib.config import QueryLimits
 from devlib.model import LineState, Scope
-from devlib.storage.lake import Lake, naive
+from devlib.storage.arrow_types import naive
+from devlib.storage.lake import Lake
 from devlib.storage.manifest import Snapshot, literal, one_of, scope_conditions
 from devlib.storage.query import Source, newest_observations, run
 

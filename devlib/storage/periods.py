@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from devlib.model import EVERYTHING, STATE_PERIODS, Scope
+from devlib.storage.arrow_types import arrow_schema, naive
 from devlib.storage.day_ledger import DayFile
-from devlib.storage.lake import Lake, arrow_schema, naive
+from devlib.storage.lake import Lake
 from devlib.storage.manifest import Snapshot, scope_conditions
 from devlib.storage.period_rule import PERIODS_SQL, READ, moment_literal
 from devlib.storage.query import dataset_of
@@ -163,7 +164,8 @@ def state_periods(
         return PeriodRows(name, {name: PERIOD_SCHEMA.empty_table()}, Span(nothing, nothing))
     first, last = between
     span = Span(min(max(since or first, first), last), last)
-    chain = list(takewhile(lambda each: (lake.folder / each.path).is_file(), chain))
+    there = lake.files.present(each.path for each in chain)
+    chain = list(takewhile(lambda each: each.path in there, chain))
     days = [each for each in chain if each.until > span.since and each.since <= span.until]
     tail = _tail(lake, scope, chain[-1] if chain else None, span)
     return PeriodRows(_cut(lake, days, name, scope, span), {name: tail}, span)
@@ -178,8 +180,8 @@ def period_dataset(lake: Lake, scope: Scope) -> ds.Dataset:
     """
     with lake.inventory.read() as reader:
         between = reader.observed_between(scope)
-        chain = [lake.folder / each.path for each in reader.period_files()]
-    files = list(takewhile(Path.is_file, chain))
+        chain = [each.path for each in reader.period_files()]
+    files = list(takewhile(Path.is_file, lake.local(chain)))
     rows = state_periods(lake, scope, between[1] if between else None, None)
     tail = rows.inputs["tail"] if between else PERIOD_SCHEMA.empty_table()
     return dataset_of(files, tail, scope)
@@ -209,7 +211,7 @@ def carried(lake: Lake, file: DayFile, scope: Scope = EVERYTHING) -> pa.Table:
     """
     conditions = " AND ".join(["ended IS NULL", *scope_conditions(scope)])
     with lake.connection() as cursor:
-        found = cursor.sql(f"SELECT * FROM {files_sql([lake.folder / file.path])} WHERE {conditions}")  # noqa: S608
+        found = cursor.sql(f"SELECT * FROM {files_sql(lake.local([file.path]))} WHERE {conditions}")  # noqa: S608
         table: pa.Table = found.to_arrow_table()
     return table
 
@@ -220,7 +222,7 @@ def _cut(lake: Lake, days: Sequence[DayFile], tail: str, scope: Scope, span: Spa
     conditions = " AND ".join([f"since <= {until}", *scope_conditions(scope)])
     parts = [f"SELECT * FROM {tail} WHERE (until > {since} OR ended IS NULL) AND {conditions}"]  # noqa: S608
     if days:
-        files = files_sql([lake.folder / each.path for each in days])
+        files = files_sql(lake.local(each.path for each in days))
         parts.append(f"SELECT * FROM {files} WHERE until > {since} AND {conditions}")  # noqa: S608
     return (
         f"(SELECT * REPLACE (greatest(since, {since}) AS since, least(until, {until}) AS until, "  # noqa: S608

@@ -19,7 +19,8 @@ from devlib.config import QueryLimits
 from devlib.errors import DevlibError, QueryRefused, QueryTimeout
 from devlib.language import message
 from devlib.model import OBSERVATIONS, Scope
-from devlib.storage.lake import Lake, arrow_schema
+from devlib.storage.arrow_types import arrow_schema
+from devlib.storage.lake import Lake
 from devlib.storage.manifest import Snapshot, newest_rows, scope_conditions
 from devlib.storage.snapshot_files import require_readable
 
@@ -97,7 +98,7 @@ def newest_observations(lake: Lake, snapshots: Sequence[Snapshot], scope: Scope)
     Raises:
         StorageUnavailable: a file is missing.
     """
-    own = [lake.path(each) for each in snapshots if not each.in_day_file]
+    own = lake.local(each.path for each in snapshots if not each.in_day_file)
     schema = arrow_schema(OBSERVATIONS)
     rows = _whole(own, schema)
     if moved := [each for each in snapshots if each.in_day_file]:
@@ -188,8 +189,10 @@ def _prepare(
         )
     mentioned = sql.casefold()
     for source in sources:
-        if source.name in mentioned or "show" in mentioned or "information_schema" in mentioned:
+        if source.name in mentioned:
             files += _show(connection, source)
+        elif "show" in mentioned or "information_schema" in mentioned:
+            connection.register(source.name, _columns(source.open()))
     connection.execute(f"SET max_execution_time = {int(limits.seconds * 1000)}")
     shut(connection)
 
@@ -211,6 +214,12 @@ def _show(connection: duckdb.DuckDBPyConnection, source: Source) -> list[str]:
     else:
         connection.register(source.name, given)
     return list(getattr(given, "files", ()))
+
+
+def _columns(given: Relation | Newest) -> pa.Table:
+    """Return a table without rows, to be listed: its rows would need a second table behind it."""
+    whole: pa.Table = (given.rows if isinstance(given, Newest) else given).schema.empty_table()
+    return whole
 
 
 def _fetch(relation: duckdb.DuckDBPyRelation | None, limits: QueryLimits) -> pa.Table:

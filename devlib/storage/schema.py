@@ -26,7 +26,7 @@ from sqlalchemy import (
     false,
 )
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest migration; a test holds it against the folder of migrations."""
 
 _NAMES = {
@@ -294,4 +294,24 @@ restart_devices = Table(
     Column("ended_at", Moment),
     Index(None, "mac"),
     Index(None, "sent_at"),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _text("holder"),
+    Column("fence", BigInteger, nullable=False),
+    Column("beat", BigInteger, nullable=False),
+)
+
+# One row where this inventory was copied from another one, or is being copied.
+copies = Table(
+    "copies",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    _text("kind"),
+    _text("source"),
+    Column("begun_at", Moment, nullable=False),
+    Column("finished_at", Moment),
 )

@@ -19,22 +19,20 @@ def is_parquet(path: Path) -> bool:
     return True
 
 
-def missing_file(path: Path) -> StorageUnavailable:
+def missing_file(where: str) -> StorageUnavailable:
     """Return the error for a file that the manifest names and that is not there."""
     return StorageUnavailable(
         message("The file of the snapshot is missing."),
-        where=str(path),
+        where=where,
         remedy=message("Bring the file back from a backup, or collect again."),
     )
 
 
-def unreadable_file(path: Path) -> StorageUnavailable:
-    """Return the error for a file that cannot be read."""
-    if not path.exists():
-        return missing_file(path)
+def unreadable_file(where: str) -> StorageUnavailable:
+    """Return the error for a file that is there and cannot be read."""
     return StorageUnavailable(
         message("The file of the snapshot cannot be read."),
-        where=str(path),
+        where=where,
         remedy=message("Bring the file back from a backup, or move it away and collect again."),
     )
 
@@ -47,4 +45,4 @@ def require_readable(files: Iterable[str | Path]) -> None:
     """
     for path in map(Path, files):
         if not is_parquet(path):
-            raise unreadable_file(path)
+            raise unreadable_file(str(path)) if path.exists() else missing_file(str(path))

@@ -13,6 +13,7 @@ from devlib.model import Customer, Device, Mac, NewDevice, Provider, Scope, Site
 from devlib.storage.audit_ledger import AuditWriter
 from devlib.storage.connected import in_batches
 from devlib.storage.filters import PLACES, in_scope
+from devlib.storage.lease_ledger import LeaseWriter
 from devlib.storage.ledger import LedgerWriter
 from devlib.storage.line_keeper import LineKeeper
 from devlib.storage.reader import Reader
@@ -26,7 +27,7 @@ _BATCH = 5_000
 _TURNS = 0x696D706F7274
 
 
-class Writer(LineKeeper, LedgerWriter, AuditWriter, TokenWriter, RestartWriter, Reader):
+class Writer(LineKeeper, LedgerWriter, AuditWriter, TokenWriter, RestartWriter, LeaseWriter, Reader):
     """Changes the inventory, and answers questions from inside the same transaction."""
 
     def add_provider(self, name: str, *, line_state_export: bool = False) -> Provider:

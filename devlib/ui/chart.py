@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -69,8 +70,16 @@ class Chart(Widget):
         return self.label if self.alt == self.label else f"{self.label}\n{self.alt}"
 
     def html(self) -> str:
-        """Return the chart as a drawing, for places where no script runs."""
-        return drawn(self.figure, self.label, self.alt, self.height)
+        """Return title and description."""
+        return f"<p><strong>{escape(self.label)}</strong></p><p>{escape(self.alt)}</p>"
+
+    def still(self) -> dict[str, str]:
+        """Return the chart as a drawing, for places where no script runs.
+
+        It is an image and not HTML: a code-hosting site takes drawings out of HTML and leaves their words.
+        """
+        drawing = drawn(self.figure, self.label, self.alt, self.height)
+        return super().still() if drawing is None else {"image/svg+xml": drawing}
 
     def _send_plotly(self, _: Mapping[str, Any], __: list[memoryview]) -> None:
         # Where no server of ours offers the file (JupyterLab, notebook), it comes once over the kernel.

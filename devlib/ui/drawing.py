@@ -12,6 +12,7 @@ from typing import Any
 _WIDTH = 720
 _LEFT = 170
 _BOTTOM = 26
+_TITLE = 26
 # Colours that can be read on white and on black.
 _COLOURS = {
     "theme:registered": "#1f8a4c", "theme:aged": "#b06a00", "theme:unregistered": "#cc3b40",
@@ -22,25 +23,26 @@ _MOST_LABELS = 30
 _TEXT = 'font-family="sans-serif" font-size="11" fill="#75808c"'
 
 
-def drawn(figure: Mapping[str, Any], label: str, alt: str, height: int) -> str:
-    """Return a figure as HTML: its title, and an SVG drawing where its kind is known.
+def drawn(figure: Mapping[str, Any], label: str, alt: str, height: int) -> str | None:
+    """Return a figure as an SVG drawing with its title; `None` where its kind cannot be drawn.
 
     Args:
         figure: `data` and `layout` as plotly's JSON has them.
         label: the title.
         alt: what it shows.
-        height: in CSS pixels.
+        height: in CSS pixels, without the title.
     """
     data = figure.get("data") or []
     kinds = {each.get("type", "scatter") for each in data}
     draw = next((draw for kind, draw in _DRAWINGS.items() if kinds == {kind}), None)
-    title = f"<p><strong>{escape(label)}</strong></p>"
     if draw is None:
-        return title + f"<p>{escape(alt)}</p>"
-    shapes = "".join(draw(data, height))
+        return None
+    whole = height + _TITLE
     return (
-        f'{title}<svg role="img" aria-label="{escape(alt)}" width="{_WIDTH}" height="{height}" '
-        f'viewBox="0 0 {_WIDTH} {height}" xmlns="http://www.w3.org/2000/svg">{shapes}</svg>'
+        f'<svg role="img" aria-label="{escape(alt)}" width="{_WIDTH}" height="{whole}" '
+        f'viewBox="0 0 {_WIDTH} {whole}" xmlns="http://www.w3.org/2000/svg">'
+        f'<text x="4" y="16" {_TEXT} font-weight="bold">{escape(label)}</text>'
+        f'<g transform="translate(0 {_TITLE})">{"".join(draw(data, height))}</g></svg>'
     )
 
 

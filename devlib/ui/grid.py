@@ -1,6 +1,6 @@
 """The grid: a table over any number of rows, of which only the visible ones travel to the browser."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -48,7 +48,7 @@ class Grid(Widget):
         height: in CSS pixels.
         searchable: whether the grid has a search field of its own.
         on_pick: called with the values of a row, by column, that somebody chose.
-        table: declares the columns; by default they are looked up by name.
+        table: declares the columns; by default the one that has all of them, else each is looked up by name.
         empty: what is said where there is no row.
     """
 
@@ -79,7 +79,8 @@ class Grid(Widget):
         self._order: Order | None = None
         self._search = ""
         self._on_pick = on_pick
-        described = [described_column(name, pages.kinds[name], language, table) for name in self._names]
+        of = table or _declared(pages.kinds)
+        described = [described_column(name, pages.kinds[name], language, of) for name in self._names]
         super().__init__(
             language, _words(empty), columns=described, label=label, height=height, searchable=searchable
         )
@@ -176,6 +177,12 @@ class Grid(Widget):
             self._on_pick(found)
 
 
+def _declared(names: Iterable[str]) -> Table | None:
+    """Return the first table with all these columns: `share` of the capacity is not that of an outage."""
+    wanted = set(names)
+    return next((each for each in _TABLES if wanted <= set(each.names)), None)
+
+
 def described_column(name: str, kind: Kind, language: Language, table: Table | None = None) -> dict[str, Any]:
     """Return what the browser needs to know of a column: name, header, kind, width, words of its states."""
     declared = next(
@@ -183,7 +190,8 @@ def described_column(name: str, kind: Kind, language: Language, table: Table | N
     )
     header = declared.header(language) if declared else name
     states = state_texts(language) if name in _STATE_COLUMNS else None
-    width = max(_WIDTHS[kind] if states is None else 130, 9 * len(header) + 45)
+    # Room for the header, the arrow of the order and the margins; states are as wide as their badges.
+    width = max(_WIDTHS[kind] if states is None else 130, 9 * len(header) + 46)
     shown = "share" if name == "share" else kind.value
     return {"name": name, "header": header, "kind": shown, "width": width, "states": states}
 

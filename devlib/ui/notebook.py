@@ -9,6 +9,7 @@ import pandas as pd
 
 from devlib.clock import Clock
 from devlib.config import Settings, load_settings
+from devlib.errors import DevlibError
 from devlib.language import Language, message
 from devlib.portal import Portal, connect
 from devlib.storage import Pages, frame_pages
@@ -17,6 +18,7 @@ from devlib.ui.downloads import Download, Source
 from devlib.ui.forms import Choice, Form, Plain
 from devlib.ui.grid import Grid, Pick
 from devlib.ui.plots import heat_map_figure, periods_figure, periods_from, sunburst_figure
+from devlib.ui.words import state_texts
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -47,7 +49,7 @@ def start(
         The portal; close it in the last cell.
     """
     chosen = settings or load_settings()
-    _Desk.language = language or chosen.language
+    _Desk.language = DevlibError.notebook_language = language or chosen.language
     return connect(
         principal=principal, settings=chosen.model_copy(update={"language": _Desk.language}), clock=clock
     )
@@ -101,7 +103,7 @@ def line_timeline(
         line: column that names the line.
         at: column with the moment of an observation; not needed for spans.
         state: column with the state.
-        until: where spans that go on end; by default at the last moment in the frame.
+        until: where spans that go on end; by default at the last moment that the frame knows.
     """
     language = language_now()
     spans = frame if "since" in frame.columns else periods_from(frame, line=line, at=at, state=state)
@@ -109,7 +111,7 @@ def line_timeline(
     lines = min(spans[line].nunique(), 60)
     alt = message("States of {count} lines over time.", count=lines).in_language(language)
     label = title or message("States over time").in_language(language)
-    return Chart(drawn, language, label=label, alt=alt, height=110 + 26 * max(lines, 1))
+    return Chart(drawn, language, label=label, alt=alt, height=130 + 26 * max(lines, 1))
 
 
 def heat_map(frame: pd.DataFrame, title: str = "", *, x: str, y: str, value: str) -> Chart:
@@ -146,6 +148,8 @@ def sunburst(
     """
     language = language_now()
     alt = message("Shares by {names}.", names=", ".join(path)).in_language(language)
+    if "state" in frame.columns:
+        frame = frame.assign(state=frame["state"].replace(state_texts(language)))
     return Chart(sunburst_figure(frame, path, value), language, label=title or alt, alt=alt, height=460)
 
 

@@ -16,6 +16,8 @@ from devlib.ui.words import STATES, state_texts
 Figure = dict[str, Any]
 
 _MOST_LINES = 60
+_TIME = {"type": "date", "tickangle": 0, "nticks": 8}  # slanted, the moments would be cut off below
+_ABOVE = {"orientation": "h", "y": 1, "yanchor": "bottom"}  # over the bars, also where they are few
 
 
 def need_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:
@@ -38,25 +40,36 @@ def periods_figure(
     """Return bars of the state of each line over time, one row for each line.
 
     Args:
-        frame: spans: the line, `state`, `since` and `until` (UTC; empty where it goes on).
+        frame: spans: the line, `state`, `since` and `until` (UTC; empty where it goes on); `seconds` where it
+            is known for how long.
         language: of the states.
         line: column that names the line.
-        end: where spans that go on end, UTC; by default at the last moment in the frame.
+        end: where spans that go on end, UTC; by default at the last moment that the frame knows.
     """
     need_columns(frame, [line, "state", "since", "until"])
-    last = _naive(end) if end is not None else frame[["since", "until"]].max().max()
+    last = _naive(end) if end is not None else _last_known(frame)
     names = sorted(frame[line].dropna().astype(str).unique())[:_MOST_LINES]
     spans = frame[frame[line].astype(str).isin(names)]
     texts = state_texts(language)
     data = [_bars(spans[spans["state"] == name], line, last, texts[name], name) for name in STATES]
     layout = {
         "barmode": "overlay",
-        "xaxis": {"type": "date"},
+        "xaxis": _TIME,
         "yaxis": {"type": "category", "categoryorder": "array", "categoryarray": names[::-1]},
-        "legend": {"orientation": "h", "y": 1.15},
+        "legend": _ABOVE,
         "showlegend": True,
     }
     return {"data": [each for each in data if each["y"]], "layout": layout}
+
+
+def _last_known(frame: pd.DataFrame) -> pd.Timestamp:
+    """Return the end of what spans tell: of one that goes on, its beginning and its length."""
+    moments = frame[["since", "until"]]
+    if "seconds" in frame.columns:
+        length = pd.to_timedelta(frame["seconds"].astype("float64"), unit="s")
+        moments = moments.assign(known=frame["since"] + length)
+    last: pd.Timestamp = moments.max().max()
+    return last
 
 
 def _bars(spans: pd.DataFrame, line: str, last: pd.Timestamp, text: str, state: str) -> Figure:
@@ -103,7 +116,8 @@ def heat_map_figure(frame: pd.DataFrame, *, x: str, y: str, value: str) -> Figur
         value: column with the number.
     """
     need_columns(frame, [x, y, value])
-    table = frame.pivot_table(index=y, columns=x, values=value, aggfunc="sum", sort=True)
+    # What is not known stays empty: `pivot_table` adds it up as 0, and an hour without an answer looks well.
+    table = frame.groupby([y, x], sort=True)[value].sum(min_count=1).unstack()  # noqa: PD010 - see above
     numbers = [[None if pd.isna(each) else float(each) for each in row] for row in table.to_numpy()]
     trace = {
         "type": "heatmap",
@@ -113,7 +127,8 @@ def heat_map_figure(frame: pd.DataFrame, *, x: str, y: str, value: str) -> Figur
         "colorscale": [[0, "theme:card"], [1, "theme:unregistered"]],
         "hovertemplate": "%{y}<br>%{x}<br>%{z}<extra></extra>",
     }
-    axes = {"xaxis": {"type": "category"}, "yaxis": {"type": "category", "autorange": "reversed"}}
+    across = _TIME if pd.api.types.is_datetime64_any_dtype(frame[x]) else {"type": "category"}
+    axes = {"xaxis": across, "yaxis": {"type": "category", "autorange": "reversed"}}
     return {"data": [trace] if numbers else [], "layout": axes}
 
 
@@ -173,7 +188,7 @@ def shares_figure(frame: pd.DataFrame, *, by: str) -> Figure:
     layout = {
         "yaxis": {"tickformat": ".0%", "rangemode": "normal"},
         "xaxis": {"type": "date"},
-        "legend": {"orientation": "h", "y": 1.15},
+        "legend": _ABOVE,
         "showlegend": len(data) > 1,
         "hovermode": "x unified",
     }

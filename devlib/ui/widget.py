@@ -85,6 +85,10 @@ class Widget(anywidget.AnyWidget):
         """Return HTML that stands for the widget where none can run."""
         return f"<pre>{escape(self.plain())}</pre>"
 
+    def still(self) -> dict[str, str]:
+        """Return what stands for the widget where none can run, by its type."""
+        return {"text/html": self.html()}
+
     def __repr__(self) -> str:
         return f"<{self.plain().splitlines()[0][:200]}>"
 
@@ -92,7 +96,7 @@ class Widget(anywidget.AnyWidget):
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
         return {
             "text/plain": self.plain(),
-            "text/html": self.html(),
+            **self.still(),
             "application/vnd.jupyter.widget-view+json": view,
         }
 

@@ -153,8 +153,11 @@ def test_an_impossible_rpc_url_is_a_wrong_setting(tmp_path, url):
         settings(tmp_path, f'[[networks]]\nkind = "kamailio"\nname = "n"\nrpc_url = "{url}"\n')
 
 
-def test_object_storage_is_refused_and_a_relative_lake_lies_in_the_home(tmp_path):
-    """A URL is no folder; a relative folder does not depend on where the process was started."""
+def test_a_lake_is_a_folder_or_a_bucket(tmp_path):
+    """Other URLs are refused; a relative folder does not depend on where the process was started."""
     with pytest.raises(ConfigurationError, match="lake"):
-        settings(tmp_path, DEVLIB_LAKE="s3://bucket/lake")
+        settings(tmp_path, DEVLIB_LAKE="gs://bucket/lake")
     assert settings(tmp_path, DEVLIB_LAKE="data/lake").lake_folder == tmp_path / "data" / "lake"
+    assert settings(tmp_path).lake_bucket is None
+    found = settings(tmp_path, '[bucket]\nregion = "eu-west-3"\n', DEVLIB_LAKE="s3://bucket/lake").lake_bucket
+    assert (found.address, found.region) == ("s3://bucket/lake", "eu-west-3")

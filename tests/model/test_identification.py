@@ -13,9 +13,9 @@ CATALOGUE = load_catalogue()
 PUBLISHED = [
     (
         "Cisco-CP-8865-3PCC/12.0.3_dcf719f39350_d4e6994b-60bc-4fba-a490-fe5f8e74ceea_dcf719f3-9350-4fba-a490-fe5f8e74ceea",
-        ("Cisco", "8865-3PCC", "12.0.3_dcf719f39350_d4e6994b-60", "DCF719F39350"),
+        ("Cisco", "8865-3PCC", "12.0.3", "DCF719F39350"),
     ),
-    ("Cisco-CP-8865-3PCC/12.0.3_dcf719f39350", ("Cisco", "8865-3PCC", None, "DCF719F39350")),
+    ("Cisco-CP-8865-3PCC/12.0.3_dcf719f39350", ("Cisco", "8865-3PCC", "12.0.3", "DCF719F39350")),
     ("Cisco-CP-8841-3PCC/11.0 (00562b043615)", ("Cisco", "8841-3PCC", "11.0", "00562B043615")),
     ("Cisco-CP8851/12.1.1", ("Cisco", "8851", "12.1.1", None)),
     ("Cisco-CP8865NR/14.2.1", ("Cisco", "8865NR", "14.2.1", None)),

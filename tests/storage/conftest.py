@@ -5,14 +5,16 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from bucket_fixture import BucketServer, bucket_server
 from postgresql_fixture import PostgresqlServer, postgresql
 
 from devlib.clock import FakeClock
 from devlib.model import Catalogue, load_catalogue
-from devlib.storage import Inventory, open_inventory
+from devlib.storage import BucketFiles, FolderFiles, Inventory, LakeFiles, open_inventory
 
-__all__ = ["postgresql"]
+__all__ = ["bucket_server", "postgresql"]
 
+BUCKET = pytest.param("bucket", marks=pytest.mark.bucket)
 BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)]
 
 
@@ -49,3 +51,22 @@ def inventory(url: str, clock: FakeClock) -> Iterator[Inventory]:
     """An empty inventory."""
     with open_inventory(url, clock) as opened:
         yield opened
+
+
+@pytest.fixture(params=["folder", BUCKET])
+def place(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> LakeFiles:
+    """An empty store of files, of each kind."""
+    return _place(request, request.param, tmp_path, clock)
+
+
+@pytest.fixture
+def fitting_place(request: pytest.FixtureRequest, url: str, tmp_path: Path, clock: FakeClock) -> LakeFiles:
+    """An empty store of files: a folder beside SQLite, a bucket beside PostgreSQL."""
+    return _place(request, "folder" if url.startswith("sqlite") else "bucket", tmp_path, clock)
+
+
+def _place(request: pytest.FixtureRequest, kind: str, folder: Path, clock: FakeClock) -> LakeFiles:
+    if kind == "folder":
+        return FolderFiles(folder / "lake")
+    server: BucketServer = request.getfixturevalue("bucket_server")
+    return BucketFiles(server.bucket(folder), clock)

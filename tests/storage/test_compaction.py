@@ -37,9 +37,9 @@ def clock():
 
 
 @pytest.fixture
-def lake(tmp_path, inventory, clock):
+def lake(fitting_place, inventory, clock):
     add_places(inventory)
-    made = Lake(tmp_path / "lake", inventory, clock)
+    made = Lake(fitting_place, inventory, clock)
     yield made
     made.close()
 
@@ -120,6 +120,7 @@ def test_single_snapshots_are_told_apart_in_a_day_file(lake, clock):
         assert states == (aged if moment == START + 2 * HOUR else ["registered", "registered", "aged"])
 
 
+@pytest.mark.parametrize("new_database", ["sqlite"], indirect=True)  # of a bucket: test_bucket.py
 def test_replaced_files_go_after_an_hour(lake, clock):
     """The own files stay for the readers that have them, and are swept later; nothing else is."""
     fill(lake, clock)
@@ -164,7 +165,7 @@ def test_a_missing_file_of_periods_is_made_anew(lake, clock):
     fill(lake, clock)
     Compactor(lake, clock).run()
     with lake.inventory.read() as reader:
-        (lake.folder / reader.period_files()[0].path).unlink()
+        lake.files.remove([reader.period_files()[0].path])
     assert _states(lake, START + 2 * HOUR) == {1: "aged", 2: "registered", 3: "aged"}
     assert len(Compactor(lake, clock).run().files) == 1
 
@@ -283,15 +284,15 @@ def test_what_cannot_be_compacted_is_a_passing_error(lake, clock):
 
 
 _LOOP = """
-    import sys
     from datetime import UTC, datetime
-    from pathlib import Path
     from devlib.clock import FakeClock
+    from devlib.config import load_settings
+    from devlib.portal import lake_place
     from devlib.storage import Compactor, Lake, open_inventory
 
-    clock = FakeClock(datetime(2026, 11, 9, tzinfo=UTC))
-    with open_inventory(sys.argv[1], clock) as inventory:
-        lake = Lake(Path(sys.argv[2]), inventory, clock)
+    clock, settings = FakeClock(datetime(2026, 11, 9, tzinfo=UTC)), load_settings()
+    with open_inventory(settings.database_url, clock) as inventory:
+        lake = Lake(lake_place(settings, clock), inventory, clock)
         print("ready", flush=True)
         Compactor(lake, clock).run()
         print("done", flush=True)
@@ -300,14 +301,19 @@ _LOOP = """
 
 @pytest.mark.long
 @pytest.mark.torture
-def test_readers_never_see_a_lost_or_doubled_row_when_compactors_are_killed(lake, clock, url):
+def test_readers_never_see_a_lost_or_doubled_row_when_compactors_are_killed(
+    lake, clock, url, bucket_server, tmp_path
+):
     """Compactors killed with -9 at random moments: every reading in between has each row exactly once."""
     fill(lake, clock, [event(h, *WHOLE) for h in range(1, 72, 6)])
     rows = observed(lake)
-    command = [sys.executable, "-c", textwrap.dedent(_LOOP), url, str(lake.folder)]
+    command = [sys.executable, "-c", textwrap.dedent(_LOOP)]
+    environment = os.environ | bucket_server.environment | {
+        "DEVLIB_HOME": str(tmp_path / "other"), "DEVLIB_DATABASE": url, "DEVLIB_LAKE": lake.files.address,
+    }  # fmt: skip
     ended = False
     for attempt in range(25):
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
             assert process.stdout.readline() == "ready\n"
             # Each one lives longer than the one before, so that the last one comes to its end.
             deadline = time.monotonic() + 0.1 * 1.35**attempt

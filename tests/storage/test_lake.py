@@ -40,8 +40,16 @@ def inventory(tmp_path, clock):
 
 
 @pytest.fixture
-def lake(tmp_path, inventory, clock):
+def folder_lake(tmp_path, inventory, clock):
+    """A lake in a folder, for what only a folder can show."""
     made = Lake(tmp_path / "lake", inventory, clock)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def lake(place, inventory, clock):
+    made = Lake(place, inventory, clock)
     yield made
     made.close()
 
@@ -142,9 +150,9 @@ def test_a_missing_file_is_left_out(lake):
     """The rows of a missing file come from the snapshot before; with none left that is told."""
     first = lake.write(one_row(), {}, {}, collected())
     second = lake.write(one_row(state="aged", minutes=5), {}, {}, collected(minutes=5))
-    lake.path(second).unlink()
+    lake.files.remove([second.path])
     assert rows_of(lake, lake.current(EVERYTHING)) == [(1, "registered")]
-    lake.path(first).unlink()
+    lake.files.remove([first.path])
     with pytest.raises(StorageUnavailable, match="missing"):
         lake.current(EVERYTHING)
     third = lake.write(f"SELECT * FROM {lake.last_relation(EVERYTHING)}", {}, {}, collected(minutes=6))
@@ -152,8 +160,9 @@ def test_a_missing_file_is_left_out(lake):
 
 
 @pytest.mark.parametrize("content", [None, b"no parquet", b"PAR1 cut off PAR1"])
-def test_a_broken_file_is_told_with_its_name(lake, content):
+def test_a_broken_file_is_told_with_its_name(folder_lake, content):
     """A file that is missing or broken when it is read is an error with its name and a remedy."""
+    lake = folder_lake
     snapshot = lake.write(one_row(), {}, {}, collected())
     path = lake.path(snapshot)
     path.unlink()
@@ -176,8 +185,9 @@ def test_the_past_can_be_asked(lake):
     assert rows_of(lake, lake.current(EVERYTHING, START + timedelta(minutes=30))) == [(1, "registered")]
 
 
-def test_orphans_are_swept_when_old_and_only_then(lake, clock):
+def test_orphans_are_swept_when_old_and_only_then(folder_lake, clock):
     """A file that no manifest row names goes after an hour; named files and other people's stay."""
+    lake = folder_lake
     kept = lake.write(one_row(), {}, {}, collected())
     folder = lake.path(kept).parent
     orphan = folder / ".20261102T080000-0123456789ab.parquet.writing"
@@ -192,8 +202,9 @@ def test_orphans_are_swept_when_old_and_only_then(lake, clock):
     assert all(path.exists() for path in (lake.path(kept), *others))
 
 
-def test_a_killed_writer_leaves_nothing_that_a_reader_sees(tmp_path, lake, inventory):
+def test_a_killed_writer_leaves_nothing_that_a_reader_sees(tmp_path, folder_lake, inventory):
     """kill -9 after the rename and before the manifest: the manifest is empty, the file an orphan."""
+    lake = folder_lake
     script = f"""
         import os, signal
         from datetime import UTC, datetime
@@ -248,8 +259,9 @@ def test_snapshots_of_one_site_do_not_pile_up():
     assert len(read) <= 3
 
 
-def test_a_forked_child_gets_its_own_engine(lake):
+def test_a_forked_child_gets_its_own_engine(folder_lake):
     """A child of a fork can question the lake although the parent has used it."""
+    lake = folder_lake
     lake.write(one_row(), {}, {}, collected())
     assert rows_of(lake, lake.current(EVERYTHING)) == [(1, "registered")]
     script = f"""

@@ -1,13 +1,16 @@
 """Widgets without a browser: what they answer, what they refuse, and what stands for them elsewhere."""
 
 import json
+from xml.etree import ElementTree as ET
 
 import pandas as pd
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 from devlib import ui
 from devlib.clock import FakeClock
 from devlib.errors import NotAllowed, UsageError
+from devlib.language import message
 from devlib.storage import frame_pages
 from devlib.ui.actions import Actions, Button, Field
 from devlib.ui.downloads import Download, csv_of
@@ -17,6 +20,7 @@ from devlib.ui.server.tickets import Tickets, link_key, new_ticket
 from devlib.ui.session import claims_of, signed
 from devlib.ui.uploads import LARGEST, Upload
 
+DAY = pd.Timedelta(days=1)
 EVIL = "<script>alert(1)</script>"
 FRAME = pd.DataFrame(
     {
@@ -72,13 +76,61 @@ def test_what_stands_for_a_widget_is_the_same_each_time():
     """Text and HTML do not depend on the moment, the object or the run, and hostile names are inert."""
     for one, other in zip(made(), made(), strict=True):
         first, second = one._repr_mimebundle_(), other._repr_mimebundle_()
-        for kind in ("text/plain", "text/html"):
-            assert first[kind] == second[kind]
-            assert "0x" not in first[kind]
-        assert EVIL not in first["text/html"]
-        assert first["application/vnd.jupyter.widget-view+json"]["model_id"]
+        assert first.pop("application/vnd.jupyter.widget-view+json")["model_id"]
+        assert {**first} == {name: second[name] for name in first}
+        assert len(first) == 2
+        assert not any("0x" in each for each in first.values())
+        assert not any(EVIL in first.get(kind, "") for kind in ("text/html", "image/svg+xml"))
     assert "&lt;script&gt;" in made()[0].html()
-    assert "<svg" in made()[1].html()
+
+
+def test_a_chart_is_an_image_where_no_script_runs():
+    """A whole SVG image with title and description, and not HTML, of which a code host keeps the words."""
+    for chart in made()[1:4]:
+        bundle = chart._repr_mimebundle_()
+        drawing = ET.fromstring(bundle["image/svg+xml"])
+        assert "text/html" not in bundle
+        assert drawing.attrib["aria-label"] == chart.alt
+        assert drawing[0].text == chart.label
+        assert len(drawing.findall(".//*")) > 3
+
+
+def test_a_span_that_goes_on_is_drawn_until_the_end_of_what_is_known():
+    """The last state of a line has its bar: without it the state before would look like the present one."""
+    since = pd.Timestamp("2026-11-01")
+    states = {"line_port": ["a@b"] * 2, "state": ["aged", "registered"], "since": [since, since + DAY]}
+    frame = pd.DataFrame(states | {"until": [since + DAY, pd.NaT], "seconds": [86_400, 7_200]})
+    bars = {each["marker"]["color"]: each["x"] for each in ui.line_timeline(frame).figure["data"]}
+    assert bars == {"theme:aged": [86_400_000], "theme:registered": [7_200_000]}
+
+
+def test_an_error_in_a_notebook_is_told_without_a_traceback(capsys, monkeypatch):
+    """IPython shows what is wrong and what to do, in the notebook's language, and no line of our code."""
+    monkeypatch.setattr(UsageError, "notebook_language", "fr")
+    shell = InteractiveShell()
+    shell.user_ns["error"] = UsageError(message("The window ends before it begins."), where="here")
+    assert not shell.run_cell("raise error").success
+    assert capsys.readouterr().out.strip() == "UsageError: here: La fenêtre se termine avant de commencer."
+
+
+def test_rings_name_states_in_the_language(monkeypatch):
+    """The states of a sunburst are words of the notebook's language, as in its other charts."""
+    monkeypatch.setattr("devlib.ui.notebook._Desk.language", "fr")
+    frame = pd.DataFrame({"site": ["Kiel", "Kiel"], "state": ["registered", "aged"], "lines": [3, 1]})
+    labels = ui.sunburst(frame, path=("site", "state"), value="lines").figure["data"][0]["labels"]
+    assert sorted(labels) == ["Kiel", "enregistré", "âgé"]
+
+
+def test_a_heat_map_leaves_empty_what_is_not_known():
+    """Hours are on an axis of time; an hour without a share has no colour, and is not the best one."""
+    hours = pd.date_range("2026-11-01", periods=3, freq="h")
+    frame = pd.DataFrame({"hour": [*hours, *hours], "site": ["Kiel"] * 3 + ["Celle"] * 3})
+    frame["down"] = [0.5, None, 0.0, 1.0, None, 0.25]
+    figure = ui.heat_map(frame, x="hour", y="site", value="down").figure
+    assert figure["data"][0]["z"] == [[1.0, None, 0.25], [0.5, None, 0.0]]
+    assert figure["data"][0]["x"][1] == "2026-11-01 01:00"
+    assert figure["layout"]["xaxis"]["type"] == "date"
+    assert not ui.heat_map(frame.iloc[:0], x="hour", y="site", value="down").figure["data"]
 
 
 def test_a_browser_sets_no_trait():

@@ -17,7 +17,7 @@ from voila.static_file_handler import MultiStaticFileHandler, TemplateStaticFile
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
 from devlib.clock import Clock
-from devlib.config import Settings
+from devlib.config import BUCKET_VARIABLES, Settings
 from devlib.errors import UsageError
 from devlib.language import message
 from devlib.portal import Services
@@ -190,8 +190,11 @@ def configuration(settings: Settings, folder: Path, port: int, base: str) -> Con
 
 
 def _secret_names(settings: Settings) -> frozenset[str]:
-    """Return the environment variables in which the settings of networks keep their passwords."""
-    names = set()
+    """Return the environment variables in which the settings of networks and bucket keep their passwords."""
+    names = set(BUCKET_VARIABLES) if settings.lake_bucket else set()
+    names |= {
+        each.env for each in (settings.bucket.access_key, settings.bucket.secret_key) if each and each.env
+    }
     for network in settings.networks:
         for name in type(network).model_fields:
             value = getattr(network, name)

@@ -51,8 +51,10 @@ class GridView {
       "aria-colcount": this.columns.length, onkeydown: (event) => this.key(event), onscroll: () => this.draw(),
     }, this.canvas);
     this.scroll.style.height = `${this.model.get("height")}px`;
-    const widths = this.columns.map((column) => `${column.width}px`).join(" ");
-    this.canvas.style.setProperty("--columns", `${widths} 1fr`);
+    // What room is left goes to the texts, which are longer than numbers; at the right where there is none.
+    const grows = (column) => column.kind === "text" && !column.states;
+    const widths = this.columns.map((column) => grows(column) ? `minmax(${column.width}px, 1fr)` : `${column.width}px`);
+    this.canvas.style.setProperty("--columns", widths.join(" ") + (this.columns.some(grows) ? "" : " 1fr"));
     this.canvas.style.minWidth = `${this.columns.reduce((sum, column) => sum + column.width, 0)}px`;
     this.waiting = el("span", { class: "dl-soft", role: "status", hidden: true }, texts.loading);
     this.empty = el("p", { class: "dl-empty", hidden: true }, texts.empty);

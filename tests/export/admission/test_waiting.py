@@ -313,3 +313,5 @@ def test_a_request_is_made_of_an_identity():
 def test_a_given_up_export_has_its_own_words():
     """500 after the last attempt says that nobody was left to run it."""
     assert "those who ran it went away" in str(failure("t1", Why.ATTEMPTS))
+    assert failure("t1", Why.ATTEMPTS).retry_after == 1.0
+    assert failure("t1", Why.EXPORT_FAILED).retry_after is None
