@@ -68,12 +68,14 @@ def test_lines(visit, served, first_line, tmp_path):
         found = portal.sql("SELECT state, count(*) AS n FROM line_states GROUP BY state")
     counts = dict(found.values.tolist())
     page = visit(OLGA).open("lines")
-    assert {state: count for state, count in tiles(page).items() if count} == counts
     total = sum(counts.values())
-    assert rows(page) == total
+    expect(count_of(page)).to_have_text(f"{total} rows")
+    page.wait_for_selector(".dl-tiles-box[data-ready]")
+    assert {state: count for state, count in tiles(page).items() if count} == counts
     page.get_by_role("checkbox", name="unregistered", exact=True).check()
     expect(count_of(page)).to_have_text(f"{counts['unregistered']} rows")
-    assert page.url.endswith("states=unregistered&lang=en")
+    # The link is set last: figures and rows are those of the filter by then.
+    expect(page).to_have_url(re.compile("states=unregistered&lang=en$"))
     assert tiles(page)["registered"] == 0
     page.get_by_role("button", name="Clear filters").click()
     expect(count_of(page)).to_have_text(f"{total} rows")

@@ -121,7 +121,11 @@ class LinesPage:
 
         def show(found: pd.DataFrame) -> None:
             told = message("{line}: {count} spans of time", line=row["line_port"], count=len(found))
-            self.history.show(periods_figure(found, language, end=now), alt=self._visit.words(told))
+            figure = periods_figure(found, language, end=now)
+            # The details beside it name the line; on a telephone there is no room for it twice.
+            figure["layout"]["yaxis"]["showticklabels"] = not row["line_port"]
+            figure["layout"]["xaxis"] |= {"nticks": 6, "tickangle": 0}
+            self.history.show(figure, alt=self._visit.words(told))
 
         self._visit.later(history, show, self.history)
 
