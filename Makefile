@@ -4,9 +4,11 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 NETWORK ?= simulator
 # Tests of the floors whose coverage is held; measuring the others too would double their time.
-MEASURED := tests/export tests/fleet tests/floor tests/model tests/validation
-# Three parts, two at a time: two cores are used, and each part starts its own servers.
-ACTS := tests/api tests/cli tests/network tests/portal tests/processes
+MEASURED := tests/export tests/model tests/validation
+# Parts, three at a time, the longest first: two cores are used although tests wait; each starts its own servers.
+PARTS := test-doors test-acts test-rules test-crashes check
+ACTS := tests/api tests/cli tests/network tests/portal
+CRASHES := tests/fleet tests/floor tests/processes
 
 .PHONY: help setup servers demo test long check bench torture mutants lab dashboards constraints translations
 
@@ -33,17 +35,19 @@ demo: setup ## a seeded fleet, 30 days of snapshots, one report, the dashboard; 
 kamailio:
 	sh tools/install-servers.sh kamailio
 
-test: setup servers check ## all tests; what CI runs
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-rules test-acts test-doors
+test: setup servers ## all tests; what CI runs
+	$(MAKE) --no-print-directory --jobs=3 --output-sync=target --keep-going $(PARTS)
 
-.PHONY: test-rules test-acts test-doors
+.PHONY: test-rules test-acts test-crashes test-doors
 test-rules:
 	$(BIN)/pytest --cov --cov-report= $(MEASURED)
 	$(BIN)/coverage report --include='devlib/model/*,devlib/validation/*,devlib/export/*' --fail-under=95
 test-acts:
 	$(BIN)/pytest -m 'not long' $(ACTS)
+test-crashes:
+	$(BIN)/pytest -m 'not long' $(CRASHES)
 test-doors:
-	$(BIN)/pytest -m 'not long' $(filter-out $(MEASURED) $(ACTS) tests/house tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+	$(BIN)/pytest -m 'not long' $(filter-out $(MEASURED) $(ACTS) $(CRASHES) tests/house tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 
 long: setup servers ## tests that take minutes: browser, whole fleets restarted, compactors killed
 	$(BIN)/pytest -m long --timeout=900

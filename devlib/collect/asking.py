@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 from devlib.clock import Clock
 from devlib.collect.answers import Asked, Failure
 from devlib.collect.networks import Networks, Served
+from devlib.collect.whole_tables import EarlyTable, are_many, read_table
 from devlib.errors import DevlibError
 from devlib.language import Message, message
-from devlib.network import Answers, Health, Network
+from devlib.network import Answers
 
 __all__ = ["Asked", "Doubt", "Failure", "Progress", "ask_networks", "nobody_serves", "reason_of"]
 
@@ -27,32 +28,52 @@ Doubt = Callable[[pa.Table, pa.Table, datetime], pa.Table]
 """Gets the lines asked, all bindings and when they were read; returns the lines to look up all the same."""
 
 HEARTBEAT = 2.0  # most seconds between two calls of `progress`
-MANY = 2_000  # lines; fewer are looked up in less time than a table takes to open
-_PART = 10  # a table is read where at least a tenth of the registrar's contacts is asked for
-_LAG = 0.02  # share of the contacts that a table may miss: more, and it lags too far behind the memory
 _BATCH = 2_000
 _BETWEEN = "\0"
 
 
 async def ask_networks(
     networks: Networks,
-    lines: pa.Table,
+    read_lines: Callable[[], pa.Table],
     clock: Clock,
     progress: Progress | None = None,
     doubt: Doubt | None = None,
-) -> Asked:
+    *,
+    expected: int = 0,
+) -> tuple[pa.Table, Asked]:
     """Ask all networks at the same time, each for the lines of the customers that it serves.
 
     Args:
         networks: whom to ask.
-        lines: of the inventory.
+        read_lines: gives the lines of the inventory.
         clock: when it is.
         progress: called with lines asked and lines in all: after each answer, and every few seconds while
             none arrives; what it raises ends the asking.
         doubt: chooses the lines of which a table may be wrong; without it none is doubted.
+        expected: lines that there will be, by what is known; where they are many and one network serves
+            them all, its table is read while the lines are.
+
+    Returns:
+        The lines, and what was said of them.
     """
     asked = Asked(clock.now())
+    if not are_many(expected) or len(networks.served) != 1:
+        lines = read_lines()
+        return lines, await _asked(networks, lines, asked, clock, progress, doubt, None)
+    async with EarlyTable(networks.served[0], expected, clock) as early:
+        lines = await asyncio.to_thread(read_lines)
+        return lines, await _asked(networks, lines, asked, clock, progress, doubt, early)
 
+
+async def _asked(
+    networks: Networks,
+    lines: pa.Table,
+    asked: Asked,
+    clock: Clock,
+    progress: Progress | None,
+    doubt: Doubt | None,
+    early: EarlyTable | None,
+) -> Asked:
     def tell() -> None:
         if progress is not None:
             progress(asked.lines, lines.num_rows)
@@ -60,7 +81,7 @@ async def ask_networks(
     plan = list(_plan(networks, lines, asked))
 
     async def ask_one(served: Served, theirs: pa.Table) -> None:
-        async with aclosing(_answers(served, theirs, asked, clock, doubt)) as found:
+        async with aclosing(_answers(served, theirs, asked, clock, doubt, early)) as found:
             async for _ in found:
                 tell()
 
@@ -83,18 +104,24 @@ async def _with_heartbeat(work: Coroutine[object, object, None], tick: Callable[
 
 
 async def _answers(
-    served: Served, lines: pa.Table, asked: Asked, clock: Clock, doubt: Doubt | None
+    served: Served,
+    lines: pa.Table,
+    asked: Asked,
+    clock: Clock,
+    doubt: Doubt | None,
+    early: EarlyTable | None,
 ) -> AsyncGenerator[None, None]:
     """Gather what the network says of each of these lines; pause after each answer; never raises."""
     rest = lines
     try:
+        read = None if early is None else await early.get(len(lines))
         source = served.open()
         try:
-            if (health := await _worth_reading(source, len(lines))) is not None:
-                held = await _table_of(source, health)
-                if held is not None:
-                    rest = _sort_out(served.name, lines, held, asked, clock.now(), doubt)
-                    yield
+            if read is None:
+                read = await read_table(source, len(lines), clock)
+            if read.held is not None:
+                rest = _sort_out(served.name, lines, read.held, asked, read.at, doubt)
+                yield
             while len(rest):
                 batch = rest.slice(0, _BATCH)
                 answers = await source.lookup(batch.column("line_port").to_pylist())
@@ -110,26 +137,6 @@ async def _answers(
             ports = rest.column("line_port").to_pylist()
             asked.add(served.name, rest, Answers({}, dict.fromkeys(ports, reason_of(error))), clock.now())
             yield
-
-
-async def _worth_reading(source: Network, count: int) -> Health | None:
-    """Return how the network is where all bindings should be read instead of `count` lookups."""
-    if count <= MANY or not source.capabilities.whole:
-        return None
-    # A table in a database outlives its registrar: what it holds counts only while that answers.
-    health = await source.check()
-    worth = health.answers and (health.contacts is None or count * _PART >= health.contacts)
-    return health if worth else None
-
-
-async def _table_of(source: Network, health: Health) -> pa.Table | None:
-    """Return all bindings; `None` where the table cannot be read or lags, so that lookups have to do."""
-    try:
-        held = await source.whole()
-    except DevlibError:
-        return None  # the registrar answered a moment ago: it can still be asked
-    lags = health.contacts is not None and len(held) < health.contacts * (1 - _LAG)
-    return None if lags else held
 
 
 def _sort_out(

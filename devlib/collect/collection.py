@@ -14,7 +14,8 @@ from devlib.collect.answers import Asked, Failure
 from devlib.collect.asking import Progress, ask_networks
 from devlib.collect.identifying import identified
 from devlib.collect.networks import Networks
-from devlib.collect.rule import DOUBT_SQL, EXPIRY_SLACK, PAST, STATES_SQL
+from devlib.collect.past import Past
+from devlib.collect.rule import DOUBT_SQL, EXPIRY_SLACK, STATES_SQL
 from devlib.collect.waiting import run_blocking
 from devlib.errors import UsageError
 from devlib.language import message
@@ -91,16 +92,24 @@ class Collector:
             LeadLost: another collector has taken over; nothing was written.
         """
         places = list(_places(scope))
-        lines = self.lines(scope)
-        past = self._lake.last_relation(scope)
+        past = Past(self._lake, scope)
+
+        def read_lines() -> pa.Table:
+            past.table()  # it will be wanted too
+            return self.lines(scope)
 
         def doubt(theirs: pa.Table, held: pa.Table, at: datetime) -> pa.Table:
-            return self._doubtful(past, theirs, held, at)
+            return self._doubtful(past.table(), theirs, held, at)
 
-        asked = run_blocking(ask_networks(self._networks, lines, self._clock, progress, doubt))
+        asking = ask_networks(
+            self._networks, read_lines, self._clock, progress, doubt, expected=self._expected(scope)
+        )
+        lines, asked = run_blocking(asking)
         observed_at = self._observed_at(scope, asked.since)
+        previous = past.table()
         snapshots = [
-            self._write(place, _lines_of(lines, place), asked, observed_at, fences) for place in places
+            self._write(place, _lines_of(lines, place), asked, observed_at, previous, fences)
+            for place in places
         ]
         states: Counter[LineState] = Counter(dict.fromkeys(LineState, 0))
         for each in snapshots:
@@ -121,7 +130,8 @@ class Collector:
         observed_at = self._observed_at(scope, asked.since)
         collected = Collected(scope.provider, scope.customer, _only(scope.sites), observed_at)
         of_these = lines_sql(lines.column("line_key").to_pylist())
-        return self._lake.append(*self._join(scope, lines, asked, observed_at, of_these), collected)
+        previous = Past(self._lake, scope).table(of_these)
+        return self._lake.append(*self._join(lines, asked, observed_at, previous), collected)
 
     def _observed_at(self, scope: Scope, since: datetime) -> datetime:
         """Return when asking began; later than all that is known, even if the machine's clock went back."""
@@ -137,19 +147,16 @@ class Collector:
         lines: pa.Table,
         asked: Asked,
         observed_at: datetime,
+        previous: pa.Table,
         fences: Mapping[str, int] | None,
     ) -> Snapshot:
         collected = Collected(place.provider, place.customer, _only(place.sites), observed_at)
-        return self._lake.write(*self._join(place, lines, asked, observed_at), collected, fences)
+        return self._lake.write(*self._join(lines, asked, observed_at, previous), collected, fences)
 
     def _join(
-        self, place: Scope, lines: pa.Table, asked: Asked, observed_at: datetime, of_lines: str = "true"
+        self, lines: pa.Table, asked: Asked, observed_at: datetime, previous: pa.Table
     ) -> tuple[str, dict[str, Any], dict[str, object]]:
         """Return the join that gives the rows: its SQL, its relations and its parameters."""
-        rows = self._lake.last_relation(place)
-        past = f"SELECT {', '.join(PAST)} FROM {rows} WHERE {of_lines}"  # noqa: S608 - own texts
-        with self._lake.connection() as cursor:
-            previous = cursor.sql(past).to_arrow_table()
         relations = {**asked.relations(lines), "previous": previous}
         inputs: dict[str, Any] = {name: _in_chunks(each) for name, each in relations.items()}
         inputs["identified"] = identified(self._lake, inputs)
@@ -160,21 +167,29 @@ class Collector:
         }
         return STATES_SQL, inputs, values
 
-    def _doubtful(self, past: str, asked: pa.Table, held: pa.Table, at: datetime) -> pa.Table:
+    def _doubtful(self, previous: pa.Table, asked: pa.Table, held: pa.Table, at: datetime) -> pa.Table:
         values = {"at": naive(at), "slack": EXPIRY_SLACK.total_seconds()}
-        with self._lake.connection({"asked": asked, "held": held}) as cursor:
-            sql = DOUBT_SQL.replace("FROM previous", f"FROM {past}")
-            return cursor.sql(sql, params=values).to_arrow_table()
+        with self._lake.connection({"asked": asked, "held": held, "previous": previous}) as cursor:
+            return cursor.sql(DOUBT_SQL, params=values).to_arrow_table()
 
     def last_collected(self, scope: Scope) -> datetime | None:
         """Return when exactly this scope was last collected whole, UTC; `None` for never."""
+        last = self._last_whole(scope)
+        return None if last is None else last.observed_at
+
+    def _expected(self, scope: Scope) -> int:
+        """Return how many lines the last whole snapshot of the same scope had; 0 where there is none."""
+        last = None if scope.sites else self._last_whole(scope)
+        return 0 if last is None else last.rows
+
+    def _last_whole(self, scope: Scope) -> Snapshot | None:
         with self._inventory.read() as reader:
             for each in reader.manifest(scope):
                 theirs = each.collected
                 same = (theirs.provider, theirs.customer) == (scope.provider, scope.customer)
                 here = theirs.site is None if scope.sites is None else theirs.site in scope.sites
                 if same and here and not theirs.changes:
-                    return theirs.observed_at
+                    return each
         return None
 
     def lines(self, scope: Scope) -> pa.Table:

@@ -37,6 +37,11 @@ class DashboardSettings(Section):
     kernel_memory: str = Field(
         "300MB", pattern=r"^\d+ ?[KMG]B$", description="Memory of the database in one kernel."
     )
+    index_from_lines: int = Field(
+        20_000,
+        ge=1,
+        description="Lines from which the server keeps an index of them for filters and searches.",
+    )
     exports_kept_seconds: Seconds = Field(900.0, description="Seconds for which a finished export is kept.")
 
     @model_validator(mode="after")

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from devlib.clock import Clock, SystemClock
 from devlib.errors import ConfigurationError, NetworkUnreachable
 from devlib.language import message
-from devlib.network.loopback import answers_rpc, free_ports
+from devlib.network.loopback import answers_rpc, free_ports, takes_connections
 
 _HOST = "127.0.0.1"
 _SEARCH = "/usr/sbin:/usr/local/sbin:"
@@ -69,6 +69,7 @@ class Registrar:
         self._contacts = contacts
         self._clock = clock
         self._ports: dict[str, int | str] = {}
+        self._listening: tuple[int, ...] = ()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -112,6 +113,13 @@ class Registrar:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+            self._until_its_ports_are_shut()
+
+    def _until_its_ports_are_shut(self) -> None:
+        # Only the main process can be waited for: the others may hold the sockets a moment longer.
+        end = self._clock.monotonic() + _STOP_SECONDS
+        while any(map(takes_connections, self._listening)) and self._clock.monotonic() < end:
+            self._clock.sleep(_POLL_SECONDS)
 
     def stop(self) -> None:
         """Let it end; calling twice is harmless."""
@@ -128,6 +136,7 @@ class Registrar:
     def _choose_ports(self) -> None:
         self.sip_port, rpc_port, *others = free_ports(3 if self._options.events else 2)
         self.rpc_url = f"http://{_HOST}:{rpc_port}/RPC"
+        self._listening = (rpc_port, *others)
         self._ports = {"SIP_PORT": self.sip_port, "RPC_PORT": rpc_port}
         if self._options.events:
             self.events = f"{_HOST}:{others[0]}"

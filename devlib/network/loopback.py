@@ -51,6 +51,13 @@ def require_loopback(host: str) -> None:
         )
 
 
+def takes_connections(port: int) -> bool:
+    """Return whether somebody listens on a TCP port of 127.0.0.1."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:
+        trial.settimeout(1.0)
+        return trial.connect_ex((_LOCALHOST, port)) == 0
+
+
 def answers_rpc(rpc_url: str, seconds: float, process: int | None = None) -> bool:
     """Return whether a Kamailio answers `core.ps` at `rpc_url` within `seconds`.
 

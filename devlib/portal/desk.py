@@ -3,8 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass, replace
 
+from devlib.clock import Clock
 from devlib.errors import NotAllowed, NotFound, UsageError
-from devlib.language import Message, message
+from devlib.language import Language, Message, message
 from devlib.model import EVERYTHING, Customer, Device, Identity, Mac, Scope, Site
 from devlib.portal.acts import Gate
 from devlib.portal.services import Services
@@ -59,6 +60,21 @@ class Desk:
         """
         if self.identity.scope != EVERYTHING:
             raise outside()
+
+    @property
+    def clock(self) -> Clock:
+        """What "now" is to whoever shows the answers."""
+        return self._services.clock
+
+    @property
+    def language(self) -> Language:
+        """Of headers and texts."""
+        return self._services.settings.language
+
+    @property
+    def simulated(self) -> bool:
+        """Whether states come from the simulator and not from phones, which must be said with them."""
+        return any(network.kind == "simulator" for network in self._services.settings.networks)
 
     def _place(self, customer: str | None, site: str | None = None) -> Place:
         """Return the customer and site that the names mean in the identity's scope.

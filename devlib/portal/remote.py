@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote
 import pandas as pd
 import pyarrow as pa
 
+from devlib.clock import Clock
 from devlib.errors import CapabilityMissing, NetworkUnreachable
 from devlib.fleet import RestartPlan, RestartReport
 from devlib.fleet.restart_report import device_rows
@@ -51,6 +52,21 @@ class RemotePortal(RemoteFiles, Portal):
         """Who acts, as the service has it now."""
         found: Identity = decode(Identity, self._ask("GET", "/v1/identity").values())
         return found
+
+    @property
+    def clock(self) -> Clock:
+        """The time of this machine."""
+        return self._clock
+
+    @property
+    def language(self) -> Language:
+        """Of headers and texts."""
+        return self._language
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the service's states come from the simulator."""
+        return bool(self._ask("GET", "/v1/identity").values().get("simulated"))
 
     @property
     def services(self) -> Services:

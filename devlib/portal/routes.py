@@ -190,8 +190,11 @@ FILE_ACTS: Mapping[str, str] = {
 
 NOT_OVER_HTTP: Mapping[str, str] = {
     "authorise_delivery": "the service asks it before it hands out a report",
+    "clock": "no act: each side has its own time",
     "close": "ends the use of a portal; the service closes its own",
     "identity": "no act: GET /v1/identity tells it",
+    "language": "no act: each request says the language of its answer",
+    "simulated": "no act: GET /v1/identity tells it",
     "services": "what the portal works with stays on its machine",
     "keep_collecting": "a collector runs beside the database: devlib collect --every",
     "restart": "a run takes minutes to hours and belongs beside the registrars: devlib restart",

@@ -7,7 +7,16 @@ from devlib.collect import Collector, Networks, configured_networks
 from devlib.config import Settings
 from devlib.export import Coordinator, MemoryCoordinator, MemoryStore, open_coordinator
 from devlib.model import EVERYTHING, Catalogue, load_catalogue
-from devlib.storage import BucketFiles, FolderFiles, Inventory, Lake, LakeFiles, open_inventory, spare_memory
+from devlib.storage import (
+    BucketFiles,
+    FolderFiles,
+    IndexShelf,
+    Inventory,
+    Lake,
+    LakeFiles,
+    open_inventory,
+    spare_memory,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +35,11 @@ class Services:
     def coordinator(self) -> Coordinator:
         """Where exports are entered; opened when it is first needed, since few acts need it."""
         return self.open_coordinator()
+
+    @property
+    def line_indexes(self) -> IndexShelf:
+        """Where the dashboards' server keeps the index of the newest states."""
+        return IndexShelf(self.settings.home / "line-index")
 
     def open_coordinator(self) -> Coordinator:
         """Open the coordinator, if it is not open yet.

@@ -10,14 +10,17 @@ from devlib.storage.csv_file import csv_expression, write_csv
 from devlib.storage.day_ledger import DayFile, DayFileKind
 from devlib.storage.engine import WAL_SAFE_SINCE
 from devlib.storage.filters import DeviceFilter, DeviceOrder, Page
+from devlib.storage.index_pages import IndexPages
 from devlib.storage.inventory import Inventory, open_inventory
 from devlib.storage.lake import Lake
 from devlib.storage.lake_engine import spare_memory
 from devlib.storage.lake_files import FolderFiles, LakeFiles
 from devlib.storage.lease_ledger import FREE, Lease
+from devlib.storage.line_index import Chosen, LineIndex, ScopeIndex
+from devlib.storage.line_index_file import IndexShelf
 from devlib.storage.line_rows import LineFilter, LineRows, choose_lines
 from devlib.storage.manifest import Collected, Snapshot, current
-from devlib.storage.pages import Kind, Order, Pages, empty_pages, frame_pages, table_kinds
+from devlib.storage.pages import Kind, Order, Paged, Pages, empty_pages, frame_pages, table_kinds
 from devlib.storage.periods import PeriodRows, Span, period_dataset, state_periods
 from devlib.storage.process_name import ended, own_name
 from devlib.storage.publishing import write_whole
@@ -37,6 +40,7 @@ __all__ = [
     "AuditCheck",
     "AuditEntry",
     "BucketFiles",
+    "Chosen",
     "Collected",
     "Compaction",
     "Compactor",
@@ -50,12 +54,15 @@ __all__ = [
     "DeviceOrder",
     "DeviceRow",
     "FolderFiles",
+    "IndexPages",
+    "IndexShelf",
     "Inventory",
     "Kind",
     "Lake",
     "LakeFiles",
     "Lease",
     "LineFilter",
+    "LineIndex",
     "LineRow",
     "LineRows",
     "NewAuditEntry",
@@ -63,6 +70,7 @@ __all__ = [
     "Newest",
     "Order",
     "Page",
+    "Paged",
     "Pages",
     "PeriodRows",
     "Place",
@@ -70,6 +78,7 @@ __all__ = [
     "RestartRun",
     "RestartStep",
     "RunState",
+    "ScopeIndex",
     "Snapshot",
     "Source",
     "Span",

@@ -104,8 +104,13 @@ def _of_filter(line_filter: LineFilter) -> list[str]:
         conditions.append(f"(last_registered_at IS NULL OR last_registered_at < {moment})")
     if text := line_filter.search.strip():
         found = [f"contains(lower({name}), {literal(text.lower())})" for name in _SEARCHED]
-        digits = text.translate(str.maketrans("", "", ":-."))
-        if _MAC_PART.fullmatch(digits):
-            found.append(f"contains(replace(mac, ':', ''), {literal(digits.upper())})")
+        if (digits := mac_digits(text)) is not None:
+            found.append(f"contains(replace(mac, ':', ''), {literal(digits)})")
         conditions.append(f"({' OR '.join(found)})")
     return conditions
+
+
+def mac_digits(text: str) -> str | None:
+    """Return the hexadecimal digits of a text that may be a part of a MAC, in upper case; else `None`."""
+    digits = text.translate(str.maketrans("", "", ":-."))
+    return digits.upper() if _MAC_PART.fullmatch(digits) else None

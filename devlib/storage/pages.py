@@ -5,11 +5,11 @@ wide rows by their keys (late materialisation). Names of columns are checked aga
 bound, so that nothing a browser says becomes SQL.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import duckdb
 import numpy as np
@@ -22,7 +22,7 @@ from devlib.model import ColumnType, Table
 from devlib.storage.query import shut
 
 MOST_ROWS = 500
-_TEXT_LIMIT = 500
+TEXT_LIMIT = 500
 _KEY = "row_number_of_devlib"
 _NUMBER_TYPES = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
 
@@ -46,6 +46,20 @@ class Order:
 
     column: str
     descending: bool = False
+
+
+class Paged(Protocol):
+    """What a table in a browser reads from, whatever holds the rows."""
+
+    kinds: dict[str, Kind]
+
+    def choose(self, order: Order | None = None, search: str = "") -> int:
+        """Sort the list anew and keep the rows that hold `search`; return the number of rows kept."""
+        ...
+
+    def rows(self, first: int, count: int) -> list[list[Any]]:
+        """Return rows of the chosen order, as values that JSON can carry."""
+        ...
 
 
 Keys: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
@@ -136,7 +150,7 @@ class Pages:
         return self._keys
 
     def _found(self, search: str) -> tuple[str, list[str]]:
-        wanted = search.strip().lower()[:_TEXT_LIMIT]
+        wanted = search.strip().lower()[:TEXT_LIMIT]
         texts = [name for name, kind in self.kinds.items() if kind is Kind.TEXT]
         if not wanted or not texts:
             return "", []
@@ -145,12 +159,17 @@ class Pages:
 
     def _ordered(self, order: Order) -> str:
         if order.column not in self.kinds:
-            raise UsageError(
-                message("There is no column {name}.", name=visible(order.column)),
-                remedy=message("Choose from: {names}", names=", ".join(self.kinds)),
-            )
+            raise no_column(order.column, self.kinds)
         way = "DESC" if order.descending else "ASC"
         return f" ORDER BY {_quoted(order.column)} {way} NULLS LAST, {self._key}"
+
+
+def no_column(name: str, known: Iterable[str]) -> UsageError:
+    """Return the error for a column that a list does not have."""
+    return UsageError(
+        message("There is no column {name}.", name=visible(name)),
+        remedy=message("Choose from: {names}", names=", ".join(known)),
+    )
 
 
 def table_kinds(table: Table, names: Sequence[str]) -> dict[str, Kind]:
@@ -224,7 +243,7 @@ def _shown(name: str, kind: Kind) -> str:
     if kind is Kind.NUMBER:
         # JSON has neither NaN nor integers beyond 2^53; both are rare enough to be shown as text or nothing.
         return f"CASE WHEN isfinite({column}::DOUBLE) THEN {column}::DOUBLE END"
-    return f"left({column}::VARCHAR, {_TEXT_LIMIT})"
+    return f"left({column}::VARCHAR, {TEXT_LIMIT})"
 
 
 def _quoted(name: str) -> str:

@@ -333,7 +333,7 @@ def check_health(
         raise CheckFailed(
             message("No snapshot yet. Collect one with `devlib collect`."),
         )
-    age = portal.services.clock.now() - counts["observed_at"].min().to_pydatetime().replace(tzinfo=UTC)
+    age = portal.clock.now() - counts["observed_at"].min().to_pydatetime().replace(tzinfo=UTC)
     down = counts[counts["registered"] < least * counts["lines"]]
     unknown = int(counts["unknown"].sum())
     if age > timedelta(minutes=oldest_minutes) or len(down) or unknown:

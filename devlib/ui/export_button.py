@@ -18,13 +18,20 @@ class ExportButton(Widget):
     script = "export.js"
 
     query = traitlets.Dict().tag(sync=True)
+    past = traitlets.Bool(default_value=False).tag(sync=True)
 
     def __init__(self, language: Language, query: LineQuery) -> None:
         super().__init__(language, _words(), query=query.to_values())
 
-    def show(self, query: LineQuery) -> None:
-        """Export something else when the button is pressed next."""
+    def show(self, query: LineQuery, *, past: bool = False) -> None:
+        """Export something else when the button is pressed next.
+
+        Args:
+            query: what.
+            past: whether it is of a moment of the past: an export asks the networks now, and is not offered.
+        """
         self.query = query.to_values()
+        self.past = past
 
     def plain(self) -> str:
         """Return the label."""
@@ -34,6 +41,10 @@ class ExportButton(Widget):
 def _words() -> dict[str, Message]:
     return {
         "export": message("Download these lines (CSV)"),
+        "past": message(
+            "A download asks the networks now, so there is none of the past. "
+            "On the command line: devlib states --lines --at MOMENT"
+        ),
         "starting": message("The export is being started…"),
         "asked": message(
             "The network is being asked: {done} of {total} lines", done="{done}", total="{total}"

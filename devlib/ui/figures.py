@@ -11,6 +11,10 @@ from devlib.language import Language, Message, message
 from devlib.ui.words import STATES, state_texts
 
 STALE_AFTER = 3600
+WELL_FROM = 0.9
+"""Share of registered lines from which a site counts as well; the same as in `check_health`."""
+
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +88,13 @@ class Age:
         text: in words.
         stale: whether they are too old to be trusted as "now".
         at: moment of the oldest newest row, ISO 8601 in UTC; empty where there is nothing yet.
+        past: whether a moment of the past is looked at, and not now.
     """
 
     text: str
     stale: bool
     at: str
+    past: bool = False
 
 
 def age_of(observed_at: datetime | None, now: datetime, language: Language) -> Age:
@@ -113,6 +119,35 @@ def age_of(observed_at: datetime | None, now: datetime, language: Language) -> A
     return Age((old if stale else fresh).in_language(language), stale, f"{observed:%Y-%m-%dT%H:%M:%SZ}")
 
 
+def age_class(age: Age) -> str:
+    """Return the class that the style sheet has for an age."""
+    if age.past:
+        return "dl-past"
+    return "dl-warning" if age.stale else "dl-age"
+
+
+def past_of(moment: datetime, observed_at: datetime | None, language: Language) -> Age:
+    """Return in words that the past is looked at, and what of it is known.
+
+    Args:
+        moment: the moment looked at, UTC.
+        observed_at: when the oldest of the data were asked, UTC; `None` for no data.
+        language: of the words.
+    """
+    at = f"{moment:%Y-%m-%d %H:%M}"
+    if observed_at is None:
+        text = message(
+            "This is the past, not now: nothing that passes the filters is known of {at} UTC.", at=at
+        )
+        return Age(text.in_language(language), stale=True, at="", past=True)
+    text = message(
+        "This is the past, not now: states as of {at} UTC, from data of {observed} UTC.",
+        at=at,
+        observed=f"{observed_at:%Y-%m-%d %H:%M}",
+    )
+    return Age(text.in_language(language), stale=True, at=f"{observed_at:%Y-%m-%dT%H:%M:%SZ}", past=True)
+
+
 def _distance(minutes: int) -> Message:
     if minutes < 120:  # noqa: PLR2004 - two hours
         return message("{count} min", count=minutes)
@@ -120,6 +155,68 @@ def _distance(minutes: int) -> Message:
     if hours < 48:  # noqa: PLR2004 - two days
         return message("{count} h", count=hours)
     return message("{count} d", count=hours // 24)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer in one sentence: is the fleet well, and where not.
+
+    Args:
+        text: in words.
+        well: whether every site is.
+    """
+
+    text: str
+    well: bool
+
+
+def site_shares(counts: pd.DataFrame) -> pd.DataFrame:
+    """Return the sites with their share of registered lines, the smallest first.
+
+    Args:
+        counts: what `Portal.summary` gives; lines that could not be asked count for nothing.
+    """
+    known = counts["lines"] - counts["unknown"]
+    share = (counts["registered"] / known.where(known > 0)).astype("Float64")
+    return counts.assign(share=share).sort_values(["share", "lines"], ascending=[True, False], kind="stable")
+
+
+def verdict_of(counts: pd.DataFrame, language: Language) -> Verdict | None:
+    """Return whether all sites are well and which are worst, `None` where nothing is known of any.
+
+    Args:
+        counts: what `Portal.summary` gives.
+        language: of the words.
+    """
+    known = site_shares(counts).dropna(subset=["share"])
+    if known.empty:
+        return None
+    ill = known[known["share"] < WELL_FROM]
+    least = f"{WELL_FROM:.0%}" if language == "en" else f"{100 * WELL_FROM:.0f}\N{NO-BREAK SPACE}%"
+    count = number_text(len(known), language)
+    if ill.empty:
+        text = message("No site has less than {least} of its lines registered ({count} sites).",
+                       least=least, count=count)  # fmt: skip
+        return Verdict(text.in_language(language), well=True)
+    named = ", ".join(
+        f"{row['site']} ({share_text(int(row['registered']), int(row['lines'] - row['unknown']), language)})"
+        for row in ill.head(_MOST_NAMED).to_dict("records")
+    )
+    text = message(
+        "Sites with less than {least} of their lines registered: {ill} of {count} – {named}",
+        ill=number_text(len(ill), language),
+        count=count,
+        least=least,
+        named=named + (", …" if len(ill) > _MOST_NAMED else ""),
+    )
+    return Verdict(text.in_language(language), well=False)
+
+
+def verdict_html(verdict: Verdict | None) -> str:
+    """Return a verdict as HTML, in the same shape as the widget draws it."""
+    if verdict is None:
+        return ""
+    return f'<p class="{"dl-well" if verdict.well else "dl-ill"}">{escape(verdict.text)}</p>'
 
 
 def oldest(frame: pd.DataFrame) -> datetime | None:

@@ -20,7 +20,8 @@ class Filters(Widget):
     Args:
         query: the first one, from the link.
         language: of its texts.
-        shown: names of the fields to show, in order: customer, site, states, types, firmware, unseen, search.
+        shown: names of the fields to show, in order: customer, site, states, types, firmware, unseen, search,
+            at.
         changed: called with each new query.
     """
 
@@ -55,6 +56,8 @@ class Filters(Widget):
         if name == "unseen":
             options = [[key, self.words(_unseen(key))] for key in SEEN]
             return {"name": name, "label": label, "kind": "one", "options": options}
+        if name == "at":
+            return {"name": name, "label": label, "kind": "moment", "options": []}
         if name == "search":
             return {"name": name, "label": label, "kind": "text", "options": []}
         options = [[value, value] for value in choices.get(name, ())]
@@ -89,6 +92,7 @@ def _label(name: str) -> Message:
         "firmware": message("Firmware"),
         "unseen": message("Not seen for"),
         "search": message("Search"),
+        "at": message("States as of (empty: now)"),
     }[name]
 
 

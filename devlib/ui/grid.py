@@ -16,14 +16,14 @@ from devlib.model import (
     SUPPORTED_DEVICES,
     Table,
 )
-from devlib.storage import Kind, Order, Pages
+from devlib.storage import Kind, Order, Paged
 from devlib.ui.widget import Handler, Widget, number_of, switch_of, text_of
 from devlib.ui.words import state_texts
 
 _BLOCK = 100
 _STATIC_ROWS = 10
 _STATIC_WIDTH = 40
-_WIDTHS = {Kind.TEXT: 170, Kind.NUMBER: 110, Kind.MOMENT: 185}
+_WIDTHS = {Kind.TEXT: 170, Kind.NUMBER: 90, Kind.MOMENT: 185}
 _STATE_COLUMNS = frozenset({"state", "status", "state_before", "first_state", "second_state"})
 _TABLES: tuple[Table, ...] = (
     OBSERVATIONS,
@@ -62,7 +62,7 @@ class Grid(Widget):
 
     def __init__(  # noqa: PLR0913 - eight of them by keyword
         self,
-        pages: Pages,
+        pages: Paged,
         language: Language,
         *,
         label: str,
@@ -89,7 +89,7 @@ class Grid(Widget):
         """Return what the browser may ask for: rows, an order, a search, a choice."""
         return {"rows": self._rows, "sort": self._sort, "search": self._searched, "pick": self._picked}
 
-    def show(self, pages: Pages, *, keeps_place: bool = False) -> None:
+    def show(self, pages: Paged, *, keeps_place: bool = False) -> None:
         """Show other rows with the same columns; the order stays.
 
         Args:
@@ -183,7 +183,7 @@ def described_column(name: str, kind: Kind, language: Language, table: Table | N
     )
     header = declared.header(language) if declared else name
     states = state_texts(language) if name in _STATE_COLUMNS else None
-    width = max(_WIDTHS[kind], 9 * len(header) + 30) if states is None else 130
+    width = max(_WIDTHS[kind] if states is None else 130, 9 * len(header) + 45)
     shown = "share" if name == "share" else kind.value
     return {"name": name, "header": header, "kind": shown, "width": width, "states": states}
 

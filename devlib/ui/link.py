@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
@@ -12,6 +12,7 @@ from devlib.storage import LineFilter
 
 _LONGEST = 200
 _MOST_VALUES = 50
+_MOMENT = "%Y-%m-%dT%H:%MZ"
 SEEN = {
     "1h": timedelta(hours=1),
     "24h": timedelta(hours=24),
@@ -32,6 +33,7 @@ class LineQuery:
         firmware: firmware versions to keep; empty for all.
         search: text.
         unseen: a key of `SEEN`: only lines whose last REGISTER is older; empty for all.
+        at: the moment of the states, UTC, as `2026-11-25T08:00Z`; empty for now.
     """
 
     customer: str | None = None
@@ -41,6 +43,7 @@ class LineQuery:
     firmware: tuple[str, ...] = ()
     search: str = ""
     unseen: str = ""
+    at: str = ""
 
     @classmethod
     def from_link(cls, query: str | Mapping[str, Sequence[str | bytes]]) -> "LineQuery":
@@ -71,6 +74,7 @@ class LineQuery:
             firmware=all_of("firmware"),
             search=one_of("search"),
             unseen=one_of("unseen") if one_of("unseen") in SEEN else "",
+            at=one_of("at") if _moment(one_of("at")) else "",
         )
 
     def to_values(self) -> dict[str, list[str]]:
@@ -86,9 +90,14 @@ class LineQuery:
         """Return the query part of a link."""
         return urlencode(self.to_values(), doseq=True)
 
+    def past(self, clock: Clock) -> datetime | None:
+        """Return the moment of the past that is looked at, UTC; `None` for now."""
+        moment = _moment(self.at)
+        return moment if moment is not None and moment < clock.now() else None
+
     def line_filter(self, clock: Clock) -> LineFilter:
-        """Return the filter, as it is at this moment."""
-        before = clock.now() - SEEN[self.unseen] if self.unseen else None
+        """Return the filter, as it is at the moment that is looked at."""
+        before = (self.past(clock) or clock.now()) - SEEN[self.unseen] if self.unseen else None
         return LineFilter(
             states=tuple(LineState(each) for each in self.states),
             device_types=self.types,
@@ -96,6 +105,13 @@ class LineQuery:
             firmware=self.firmware,
             seen_before=before,
         )
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, _MOMENT).replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def _text(value: str | bytes) -> str:

@@ -116,7 +116,5 @@ def overview(language: Language | None = None, portal: Portal | None = None) -> 
 
 
 def _overview(portal: Portal, language: Language | None) -> Overview:
-    settings = portal.services.settings
-    simulated = any(network.kind == "simulator" for network in settings.networks)
-    now = portal.services.clock.now()
-    return Overview(portal.summary(), language or settings.language, now, simulated=simulated)
+    now = portal.clock.now()
+    return Overview(portal.summary(), language or portal.language, now, simulated=portal.simulated)

@@ -9,6 +9,7 @@ import pytest
 import devlib
 from devlib.errors import CapabilityMissing, DevlibError, NetworkUnreachable, UsageError
 from devlib.portal import Portal
+from devlib.ui import check_health, overview
 
 
 @pytest.mark.parametrize(
@@ -96,3 +97,15 @@ def test_nobody_there_is_said_so(monkeypatch):
         portal.devices()
     assert "127.0.0.1:9" in str(caught.value)
     assert "devlib serve" in str(caught.value)
+
+
+def test_what_notebooks_show_works_with_a_service(service):
+    """Overview and health check need nothing of a portal that a service does not give."""
+    service.home.portal().collect()
+    near = overview("en", service.home.portal())
+    with devlib.connect(service.url, token=service.token()) as portal:
+        assert (portal.language, portal.simulated) == ("en", True)
+        far = overview("en", portal)
+        assert repr(far) == repr(near)
+        assert "simulator" in far._repr_html_()
+        assert "sites" in str(check_health(portal, least=0.0, oldest_minutes=10**6))

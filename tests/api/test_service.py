@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 
 import httpx
 import pytest
@@ -132,6 +133,16 @@ def test_each_request_has_a_number(client):
         assert client.get("/health", headers={"X-Request-ID": odd}).headers["x-request-id"] != odd
 
 
+def logged(caplog, count):
+    """The lines of the service, once there are so many: each is written after its answer was sent."""
+    for _ in range(200):
+        found = [json.loads(each.message) for each in caplog.records if each.name == "devlib.api"]
+        if len(found) >= count:
+            return found
+        threading.Event().wait(0.05)
+    raise AssertionError(f"no {count} lines in the log")
+
+
 def test_the_log_has_one_line_for_each_request_and_no_secret(service, caplog):
     """A line tells number, address pattern, status, who and how long; neither token nor query nor MAC."""
     caplog.set_level(logging.INFO, logger="devlib.api")
@@ -140,7 +151,7 @@ def test_the_log_has_one_line_for_each_request_and_no_secret(service, caplog):
         client.get(f"/v1/devices/{MAC}", params={}, headers={"X-Request-ID": "n1"})
         client.get("/v1/devices", params={"search": "hush"})
         client.get("/v1/devices", headers={"Authorization": f"Bearer {secret[:-2]}xx"})
-    entries = [json.loads(each.message) for each in caplog.records if each.name == "devlib.api"]
+    entries = logged(caplog, 3)
     first = next(each for each in entries if each["id"] == "n1")
     assert (first["route"], first["status"], first["principal"]) == (
         "/v1/devices/{mac}",

@@ -1,10 +1,12 @@
 """Many lines are read as one table: the same answer as by lookups, and honest where the table lags."""
 
+import threading
+
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from devlib.collect import Networks, Served, asking
+from devlib.collect import Collector, Networks, Served, whole_tables
 from devlib.config import SimulatorSettings
 from devlib.errors import NetworkUnreachable
 from devlib.language import message
@@ -52,7 +54,7 @@ class Table(Simulator):
 
 @pytest.fixture
 def table(home, monkeypatch):
-    monkeypatch.setattr(asking, "MANY", 0)
+    monkeypatch.setattr(whole_tables, "MANY", 0)
     with home.services.inventory.read() as reader:
         ports = [row.line_port for batch in reader.line_batches(EVERYTHING) for row in batch]
     # As a registrar writes them: it may spell a domain otherwise.
@@ -80,10 +82,44 @@ def test_a_table_says_what_lookups_say(home, table, monkeypatch):
     home.services.collector.collect(EVERYTHING)
     by_table = rows(home)
     assert table.looked_up == [24]  # the simulator's own way to its table
-    monkeypatch.setattr(asking, "MANY", 1000)
+    monkeypatch.setattr(whole_tables, "MANY", 1000)
     home.services.collector.collect(EVERYTHING)
     assert rows(home).equals(by_table)
     assert set(by_table["state"]) >= {"registered"}
+
+
+def test_a_known_fleet_is_read_from_both_sides_at_once(home, table, monkeypatch):
+    """Once a snapshot tells how many lines there are, the table is read while the inventory is, and once."""
+    begun, whole, lines = threading.Event(), table.whole, Collector.lines
+    reads = []
+
+    async def read():
+        reads.append(home.clock.now())
+        begun.set()
+        return await whole()
+
+    def waiting(collector, scope):
+        assert begun.wait(60)
+        return lines(collector, scope)
+
+    home.services.collector.collect(EVERYTHING)
+    monkeypatch.setattr(table, "whole", read)
+    monkeypatch.setattr(Collector, "lines", waiting)
+    by_lookups = rows(home)
+    home.services.collector.collect(EVERYTHING)
+    assert rows(home).equals(by_lookups)
+    assert len(reads) == 1
+
+
+def test_a_fleet_that_became_small_is_looked_up(home, table, monkeypatch):
+    """A table that was read early is dropped where only few of the registrar's contacts are asked for."""
+    home.services.collector.collect(EVERYTHING)
+    table.contacts = 24
+    lines = Collector.lines
+    monkeypatch.setattr(Collector, "lines", lambda *of: lines(*of).slice(0, 2))
+    table.looked_up.clear()
+    assert sum(home.services.collector.collect(EVERYTHING).states.values()) == 2
+    assert table.looked_up == [24, 2]  # the simulator's own way to its table, then the lines
 
 
 async def test_a_registered_line_that_the_table_lacks_is_looked_up(home, table):

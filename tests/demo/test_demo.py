@@ -25,7 +25,7 @@ def play(home, *words):
     """Run the demonstration with its own home; return what it printed."""
     environment = os.environ | {"DEVLIB_HOME": str(home), "NO_BROWSER": "1", "DEVLIB_LANGUAGE": "en"}
     command = [sys.executable, "-m", "devlib.demo", *words]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=110)
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=280)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 

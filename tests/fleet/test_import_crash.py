@@ -18,7 +18,7 @@ from devlib.storage import open_inventory
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
 _PROCESSES = multiprocessing.get_context("fork")
-_ROWS = 6_000
+_ROWS = 3_000
 _HEADER = "Site,Device Type,MAC Address\n"
 
 

@@ -7,111 +7,17 @@ import random
 import time
 from base64 import b64encode
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
 
 import pytest
 from aiohttp import web
-from hypothesis import given
-from hypothesis import strategies as st
+from hostile_server import LINE, contacts, http, kamailio_at, rpc, saying, served, spoken
 from pydantic import SecretStr
 
 from devlib.clock import FakeClock
 from devlib.config import KamailioSettings
-from devlib.errors import CapabilityMissing, NetworkUnreachable
-from devlib.network import Network, RestartOutcome, open_network
-from devlib.network.json_rpc import RpcAnswer, read_answer
-from devlib.network.kamailio_answers import Unreadable, next_hop, read_bindings, read_dump
+from devlib.errors import NetworkUnreachable
+from devlib.network import RestartOutcome, open_network
 from devlib.network.rpc_client import RpcClient
-
-LINE = "2001@lyon.example"
-CONTACT = {
-    "Address": "sip:2001@10.0.0.7:5060",
-    "Expires": 1800,
-    "Call-ID": "abc",
-    "CSeq": 7,
-    "User-Agent": "n/a",
-    "Received": "[not set]",
-    "Path": "[not set]",
-    "Socket": "udp:127.0.0.1:5060",
-    "Instance": "<urn:uuid:1>",
-    "Last-Modified": 1795374441,
-}
-Raw = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@asynccontextmanager
-async def kamailio_at(port, *, seconds=0.3, connections=4, **more) -> AsyncIterator[Network]:
-    """The network that answers at `port`, closed afterwards."""
-    url = f"http://127.0.0.1:{port}/RPC"
-    settings = KamailioSettings(
-        kind="kamailio", name="trial", rpc_url=url, seconds=seconds, connections=connections, **more
-    )
-    network = open_network(settings, FakeClock())
-    try:
-        yield network
-    finally:
-        await network.close()
-
-
-@asynccontextmanager
-async def served(handler) -> AsyncIterator[int]:
-    """An HTTP registrar; `handler` takes aiohttp's request."""
-    application = web.Application()
-    application.router.add_post("/RPC", handler)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
-
-
-@asynccontextmanager
-async def spoken(handler: Raw) -> AsyncIterator[int]:
-    """A TCP server that says whatever `handler` writes."""
-
-    async def talk(reader, writer):
-        try:
-            await handler(reader, writer)
-        except ConnectionError:
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(talk, "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
-
-
-def saying(data: bytes, *, hang: bool = False) -> Raw:
-    """Say `data`, whatever is asked."""
-
-    async def talk(reader, writer):
-        await reader.read(65_536)
-        writer.write(data)
-        await writer.drain()
-        if hang:
-            await reader.read()
-
-    return talk
-
-
-def http(body: bytes, status: bytes = b"200 OK", more: bytes = b"") -> bytes:
-    """Write one HTTP answer."""
-    return b"HTTP/1.1 %b\r\nContent-Length: %d\r\n%b\r\n%b" % (status, len(body), more, body)
-
-
-def rpc(result: object) -> bytes:
-    """Write one JSON-RPC result."""
-    return json.dumps({"jsonrpc": "2.0", "result": result, "id": 1}).encode()
-
-
-def contacts(*changes: dict[str, object]) -> dict[str, object]:
-    """Write a result of `ul.lookup`: one contact for each change of the usual one."""
-    return {"AoR": LINE, "Contacts": [{"Contact": CONTACT | change} for change in changes]}
 
 
 @pytest.mark.parametrize(
@@ -171,7 +77,7 @@ async def test_a_hanging_registrar_costs_a_few_time_limits(hang_after):
         start = time.monotonic()
         async with kamailio_at(port, seconds=0.1) as network:
             answers = await network.lookup(asked)
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 25  # one after the other would cost 2 000 s, 32 at a time 62
     assert set(answers.unanswered) == set(asked)
 
 
@@ -371,119 +277,3 @@ async def test_a_silent_phone_is_told_from_a_silent_registrar(lives, outcome):
     async with served(half) as port, kamailio_at(port) as network:
         answer = await network.restart(LINE, limit_seconds=0.1)
     assert answer.outcome is outcome
-
-
-@pytest.mark.parametrize(
-    ("result", "outcome"),
-    [
-        ([200, "OK", "", "", "", "Via"], RestartOutcome.ACCEPTED),
-        ([202, "Accepted"], RestartOutcome.ACCEPTED),
-        ([401, "Unauthorized", "Via"], RestartOutcome.AUTH_NEEDED),
-        ([407, "Proxy"], RestartOutcome.AUTH_NEEDED),
-        ([408, "Request Timeout"], RestartOutcome.NO_ANSWER),
-        ([478, "Unresolvable"], RestartOutcome.UNROUTABLE),
-        ([503, "Service Unavailable"], RestartOutcome.UNROUTABLE),
-        ([481, "No"], RestartOutcome.REFUSED),
-        ([603], RestartOutcome.REFUSED),
-        ([], RestartOutcome.UNREACHABLE),
-        ({}, RestartOutcome.UNREACHABLE),
-        (["200", "OK"], RestartOutcome.UNREACHABLE),
-    ],
-)
-async def test_outcomes_follow_the_code(result, outcome):
-    """`tm.t_uac_wait` answers with an array of changing length; code and reason come first."""
-
-    async def answering(request):
-        asked = await request.json()
-        if asked["method"] == "ul.lookup":
-            return web.json_response({"result": contacts({})})
-        assert asked["params"][2] == "sip:127.0.0.1:5060;transport=udp"
-        return web.json_response({"result": result})
-
-    async with served(answering) as port, kamailio_at(port) as network:
-        assert (await network.restart(LINE)).outcome is outcome
-
-
-async def test_a_large_registrar_is_not_dumped():
-    """Above 5 000 contacts a snapshot is refused before anything is read; so are changes, always."""
-
-    async def large(request):
-        assert (await request.json())["method"] == "stats.fetchn"
-        return web.json_response({"result": {"usrloc.location_contacts": 5_001}})
-
-    async with served(large) as port, kamailio_at(port) as network:
-        with pytest.raises(CapabilityMissing) as refusal:
-            [_ async for _ in network.snapshot()]
-        assert refusal.value.remedy is not None
-        with pytest.raises(CapabilityMissing):
-            [_ async for _ in network.changes(FakeClock().now())]
-
-
-@pytest.mark.parametrize("dump", [None, {}, {"Domains": 1}, {"Domains": [{"Domain": {}}]}, []])
-async def test_a_dump_that_makes_no_sense_raises(dump):
-    """A snapshot that cannot be read is never an empty one."""
-
-    async def odd(request):
-        counting = (await request.json())["method"] == "stats.fetchn"
-        return web.json_response({"result": {"usrloc.location_contacts": 1} if counting else dump})
-
-    async with served(odd) as port, kamailio_at(port) as network:
-        with pytest.raises(NetworkUnreachable):
-            [_ async for _ in network.snapshot()]
-
-
-def test_words_for_absent_and_for_time_are_understood():
-    """Permanent has no end; expired and deleted are gone; `[not set]` and `n/a` are nothing."""
-    result = contacts(
-        {"Expires": "permanent"}, {"Expires": "expired"}, {"Expires": "deleted"}, {"Expires": -3}, {}
-    )
-    permanent, timed = read_bindings(result, LINE, "trial", now=1_795_374_500)
-    assert permanent.expires_at is None
-    assert timed.expires_at.timestamp() == 1_795_376_300
-    assert timed.registered_at.timestamp() == 1_795_374_441
-    assert (timed.user_agent, timed.received, timed.path) == (None, None, None)
-    assert (timed.cseq, timed.instance) == (7, "urn:uuid:1")
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.sampled_from([*CONTACT, "Contacts", "Contact", "AoR"]) | st.text(max_size=5), inner
-        )
-    ),
-    max_leaves=20,
-)
-
-
-@given(JSON, st.dictionaries(st.sampled_from(sorted(CONTACT)), JSON))
-def test_any_json_is_read_or_refused(anything, changes):
-    """Whatever JSON says, reading gives bounded bindings or the one refusal."""
-    for result in (anything, contacts(changes)):
-        next_hop(result)
-        try:
-            found = read_bindings(result, LINE, "trial", now=1_795_374_500)
-        except Unreadable:
-            continue
-        for binding in found:
-            texts = (binding.contact, binding.user_agent, binding.received, binding.call_id, binding.path)
-            assert all(text is None or (len(text) <= 512 and "\n" not in text) for text in texts)
-
-
-@given(JSON)
-def test_any_dump_is_read_or_refused(anything):
-    """A dump's frame must be right; entries that are not are left out."""
-    frame = {"Domains": [{"Domain": {"AoRs": [{"Info": anything}, anything]}}]}
-    for result in (anything, frame):
-        try:
-            list(read_dump(result, "trial", now=1_795_374_500))
-        except Unreadable:
-            assert result is anything
-
-
-@given(st.integers(100, 599), st.binary(max_size=200))
-def test_any_body_is_read_or_refused(status, body):
-    """A body that is no JSON-RPC answer is one known error."""
-    with suppress(NetworkUnreachable):
-        assert isinstance(read_answer(status, body, "registrar"), RpcAnswer)

@@ -144,7 +144,7 @@ class Memory:
 
 
 @pytest.mark.torture
-@pytest.mark.timeout(SECONDS + 120)
+@pytest.mark.timeout(SECONDS + 300)
 def test_no_bytes_raise_or_stay():
     """Parser, digest and stream take anything for as long as it lasts, and keep nothing of it."""
     draw = Draw(SEED)
@@ -236,7 +236,7 @@ async def ask_for_long(seconds, draw):
 
 
 @pytest.mark.torture
-@pytest.mark.timeout(SECONDS + 120)
+@pytest.mark.timeout(SECONDS + 300)
 def test_a_living_client_survives_a_hostile_peer():
     """Every request ends with a final status in time, nothing is raised, and nothing stays."""
     draw = Draw(SEED)

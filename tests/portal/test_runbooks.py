@@ -110,7 +110,7 @@ def command(home, *words):
     environment = os.environ | {"DEVLIB_HOME": str(home), "DEVLIB_LANGUAGE": "en", "PYTHONPATH": str(ROOT)}
     ended = subprocess.run(
         [sys.executable, "-c", COMMAND, "--json", "runbook", *words],
-        env=environment, capture_output=True, text=True, check=False, timeout=110,
+        env=environment, capture_output=True, text=True, check=False, timeout=280,
     )  # fmt: skip
     return ended.returncode, json.loads(ended.stdout or "null"), ended.stderr
 

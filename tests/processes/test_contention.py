@@ -62,7 +62,7 @@ WORKER = """
 
 
 @pytest.mark.torture
-@pytest.mark.timeout(SECONDS + 120)
+@pytest.mark.timeout(SECONDS + 300)
 def test_sixteen_processes_never_meet_a_lock(home):
     """Processes that export, collect, query and change at the same time all succeed, all the time."""
     home.portal().collect()
@@ -85,7 +85,7 @@ def test_sixteen_processes_never_meet_a_lock(home):
         process.stdin.write(f"{end}\n")
         process.stdin.flush()
     for process in running:
-        out, err = process.communicate(timeout=SECONDS + 100)
+        out, err = process.communicate(timeout=SECONDS + 250)
         assert process.returncode == 0, err
         results.append(json.loads(out.splitlines()[-1]))
     assert [each for each in results if each["errors"]] == []

@@ -13,7 +13,7 @@ from devlib.portal import VIEW_COLUMNS
 from devlib.ui.chart import Chart
 from devlib.ui.details import Details
 from devlib.ui.export_button import ExportButton
-from devlib.ui.figures import age_of, tiles_of, warnings_of
+from devlib.ui.figures import age_of, past_of, tiles_of, warnings_of
 from devlib.ui.filters import Filters
 from devlib.ui.grid import Grid
 from devlib.ui.link import LineQuery
@@ -36,10 +36,11 @@ class LinesPage:
         self._visit = visit
         language = visit.language
         query = LineQuery.from_link(visit.link)
-        shown = ("customer", "site", "states", "types", "firmware", "unseen", "search")
+        shown = ("customer", "site", "states", "types", "firmware", "unseen", "search", "at")
         self.filters = Filters(query, language, shown, self._filtered)
         self.tiles = Tiles(language)
         self.export = ExportButton(language, query)
+        self.export.show(query, past=query.past(visit.portal.clock) is not None)
         self._view = self._look(query)
         label = visit.words(message("Line states"))
         self.grid = Grid(
@@ -64,8 +65,9 @@ class LinesPage:
         return [*parts, *([self.export] if self._visit.served else []), beside]
 
     def _look(self, query: LineQuery) -> Any:  # noqa: ANN401 - a LineView
-        portal = self._visit.portal
-        return portal.view_lines(query.customer, query.site, query.line_filter(portal.services.clock))
+        clock = self._visit.portal.clock
+        past = query.past(clock)
+        return self._visit.portal.view_lines(query.customer, query.site, query.line_filter(clock), at=past)
 
     def _offer(self, query: LineQuery) -> None:
         self._customer = query.customer
@@ -84,7 +86,7 @@ class LinesPage:
         # The numbers first, then the table: both of the same moment.
         self._figures()
         self.grid.show(self._view.pages)
-        self.export.show(query)
+        self.export.show(query, past=query.past(self._visit.portal.clock) is not None)
         self._visit.set_link(query.to_link())
         if self._customer != query.customer:
             self._offer(query)
@@ -92,13 +94,18 @@ class LinesPage:
     def _figures(self) -> None:
         portal, language = self._visit.portal, self._visit.language
         counts = {state.value: count for state, count in self._view.counts.items()}
-        age = age_of(self._view.oldest, portal.services.clock.now(), language)
-        simulated = any(each.kind == "simulator" for each in portal.services.settings.networks)
-        warnings = warnings_of(counts, language, simulated=simulated)
+        past = self.filters.query.past(portal.clock)
+        if past is None:
+            age = age_of(self._view.oldest, portal.clock.now(), language)
+        else:
+            age = past_of(past, self._view.oldest, language)
+        warnings = warnings_of(counts, language, simulated=portal.simulated)
         self.tiles.show(tiles_of(counts, language), age, warnings)
 
     def _refresh(self) -> None:
         query = self.filters.query
+        if query.past(self._visit.portal.clock) is not None:
+            return  # what was stays as it was
         if self._visit.portal.lake_version(query.customer, query.site) != self._view.version:
             self._view = self._look(query)
             self.grid.show(self._view.pages, keeps_place=True)
@@ -106,7 +113,7 @@ class LinesPage:
 
     def _picked(self, row: dict[str, Any]) -> None:
         portal, language = self._visit.portal, self._visit.language
-        now = portal.services.clock.now()
+        now = portal.clock.now()
         self.details.show(row, _SHOWN)
 
         def history() -> pd.DataFrame:

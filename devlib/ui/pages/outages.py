@@ -12,10 +12,9 @@ from devlib.model import AGED_LINES, FLAPPING_LINES, OUTAGES, Table
 from devlib.storage import empty_pages, frame_pages
 from devlib.ui.chart import Chart
 from devlib.ui.figures import age_of, counts_of, oldest, warnings_of
-from devlib.ui.filters import Filters
 from devlib.ui.grid import Grid
-from devlib.ui.link import LineQuery
 from devlib.ui.page import Row, Visit
+from devlib.ui.pages.places import PlacePage
 from devlib.ui.plots import heat_map_figure
 from devlib.ui.tiles import Tiles
 
@@ -57,7 +56,7 @@ _WINDOW = timedelta(days=7)
 _MOST_SITES = 25
 
 
-class OutagesPage:
+class OutagesPage(PlacePage):
     """The page of one visit.
 
     Args:
@@ -65,10 +64,8 @@ class OutagesPage:
     """
 
     def __init__(self, visit: Visit) -> None:
-        self._visit = visit
+        super().__init__(visit)
         language = visit.language
-        self._query = LineQuery.from_link(visit.link)
-        self.filters = Filters(self._query, language, ("customer", "site"), self._filtered)
         self.tiles = Tiles(language)
         words = visit.words
         self.outages = self._grid(
@@ -78,7 +75,6 @@ class OutagesPage:
         self.aged = self._grid(AGED_LINES, _AGED, words(message("Lines that became aged (7 days)")))
         title = words(message("Share not registered, by site and hour (7 days)"))
         self.hours = Chart({"data": [], "layout": {}}, language, label=title, height=420)
-        self._offer()
         self._look(keeps_place=False)
         visit.every_tick(self._refresh)
 
@@ -94,25 +90,11 @@ class OutagesPage:
             searchable=False, empty=message("Nothing of the kind in these days."),
         )  # fmt: skip
 
-    def _offer(self) -> None:
-        portal = self._visit.portal
-        customers = list(dict.fromkeys(each.name for each in portal.customers()))
-        sites = portal.sites(self._query.customer)["site"].drop_duplicates().tolist()
-        self.filters.offer({"customer": customers, "site": sites})
-
-    def _filtered(self, query: LineQuery) -> None:
-        moved = query.customer != self._query.customer
-        self._query = query
-        self._look(keeps_place=False)
-        self._visit.set_link(query.to_link())
-        if moved:
-            self._offer()
-
     def _look(self, *, keeps_place: bool) -> None:
         portal, query = self._visit.portal, self._query
-        now = portal.services.clock.now()
+        now = portal.clock.now()
         since, whose, where = now - _WINDOW, query.customer, query.site
-        self._version = portal.lake_version(query.customer, query.site)
+        self._version = self._newest()
         self._age(now)
 
         ask = partial(self._ask, place=keeps_place)
@@ -131,23 +113,27 @@ class OutagesPage:
     def _age(self, now: datetime) -> None:
         portal, language = self._visit.portal, self._visit.language
         found = portal.summary(self._query.customer, self._query.site)
-        simulated = any(each.kind == "simulator" for each in portal.services.settings.networks)
-        warnings = warnings_of(counts_of(found), language, simulated=simulated)
+        warnings = warnings_of(counts_of(found), language, simulated=portal.simulated)
         self.tiles.show([], age_of(oldest(found), now, language), warnings)
 
     def _refresh(self) -> None:
-        portal = self._visit.portal
-        if portal.lake_version(self._query.customer, self._query.site) != self._version:
+        if self._newest() != self._version:
             self._look(keeps_place=True)
         else:
-            self._age(portal.services.clock.now())
+            self._age(self._visit.portal.clock.now())
 
 
 def worst_hours(found: pd.DataFrame) -> dict[str, object]:
     """Return the map of the sites that were worst, from the shares of all sites."""
     down = found.assign(down=1 - found["share"].astype("Float64"), place=found["site"].astype(str))
     worst = down.groupby("place")["down"].mean().sort_values(ascending=False).index[:_MOST_SITES]
-    return heat_map_figure(down[down["place"].isin(worst)], x="bucket", y="place", value="down")
+    figure = heat_map_figure(down[down["place"].isin(worst)], x="bucket", y="place", value="down")
+    for trace in figure["data"]:
+        trace |= {"hovertemplate": "%{y}<br>%{x|%Y-%m-%d %H:%M} UTC<br>%{z:.0%}<extra></extra>", "zmin": 0}
+        trace |= {"zmax": 1, "colorbar": {"tickformat": ".0%", "thickness": 12, "outlinewidth": 0}}
+    figure["layout"]["xaxis"] = {"type": "date"}
+    figure["layout"]["yaxis"] |= {"dtick": 1, "tickfont": {"size": 12}}
+    return figure
 
 
 def build(visit: Visit) -> Sequence[ipywidgets.Widget]:

@@ -10,15 +10,23 @@ from devlib.language import message
 from devlib.model import STATE_CHANGES
 from devlib.storage import empty_pages, frame_pages
 from devlib.ui.chart import Chart
-from devlib.ui.figures import age_of, counts_of, oldest, tiles_of, warnings_of
-from devlib.ui.filters import Filters
+from devlib.ui.figures import (
+    age_of,
+    counts_of,
+    oldest,
+    site_shares,
+    tiles_of,
+    verdict_of,
+    warnings_of,
+)
 from devlib.ui.grid import Grid
 from devlib.ui.link import LineQuery
 from devlib.ui.page import Row, Visit
+from devlib.ui.pages.places import PlacePage
 from devlib.ui.plots import shares_figure
 from devlib.ui.tiles import Tiles
 
-_SITES = ("site", "customer", "lines", "share", "registered", "aged", "unregistered", "unknown")
+_SITES = ("site", "share", "lines", "aged", "unregistered", "unknown", "customer", "registered")
 _CHANGES = (
     "changed_at",
     "state_before",
@@ -35,7 +43,7 @@ _DAY = timedelta(days=1)
 _SPAN = timedelta(hours=6)
 
 
-class OverviewPage:
+class OverviewPage(PlacePage):
     """The page of one visit.
 
     Args:
@@ -43,15 +51,13 @@ class OverviewPage:
     """
 
     def __init__(self, visit: Visit) -> None:
-        self._visit = visit
+        super().__init__(visit)
         language = visit.language
-        self._query = LineQuery.from_link(visit.link)
-        self.filters = Filters(self._query, language, ("customer", "site"), self._filtered)
         self.tiles = Tiles(language)
         self._counts = self._summary()
         words = visit.words
         self.sites = Grid(
-            frame_pages(_of_sites(self._counts)), language,
+            frame_pages(site_shares(self._counts)), language,
             label=words(message("Sites, those in trouble first")),
             columns=_SITES, height=380, searchable=False, on_pick=self._picked,
         )  # fmt: skip
@@ -62,10 +68,9 @@ class OverviewPage:
             empty=message("No line changed its state since yesterday."),
         )  # fmt: skip
         title = words(message("Share of lines registered, 30 days"))
-        self.shares = Chart({"data": [], "layout": {}}, language, label=title, height=330)
+        self.shares = Chart({"data": [], "layout": {}}, language, label=title, height=390)
         self._ask_history(keeps_place=False)
-        self._version = visit.portal.lake_version(self._query.customer, self._query.site)
-        self._offer()
+        self._version = self._newest()
         self._figures()
         visit.every_tick(self._refresh)
 
@@ -79,14 +84,14 @@ class OverviewPage:
         return self._visit.portal.summary(self._query.customer, self._query.site)
 
     def _changed(self) -> pd.DataFrame:
-        now = self._visit.portal.services.clock.now()
+        now = self._visit.portal.clock.now()
         found = self._visit.portal.state_changes(
             now - _DAY, now, customer=self._query.customer, site=self._query.site
         )
         return found.sort_values("changed_at", ascending=False, kind="stable")
 
     def _shares(self) -> dict[str, object]:
-        query, now = self._query, self._visit.portal.services.clock.now()
+        query, now = self._query, self._visit.portal.clock.now()
         by = "site" if query.customer is not None else "customer"
         found = self._visit.portal.availability(
             now - _MONTH, now, by=by, bucket=_SPAN, customer=query.customer, site=query.site
@@ -102,36 +107,23 @@ class OverviewPage:
         self._visit.later(self._changed, changed, self.changes)
         self._visit.later(self._shares, self.shares.show, self.shares)
 
-    def _offer(self) -> None:
-        portal = self._visit.portal
-        customers = list(dict.fromkeys(each.name for each in portal.customers()))
-        sites = portal.sites(self._query.customer)["site"].drop_duplicates().tolist()
-        self.filters.offer({"customer": customers, "site": sites})
-
-    def _filtered(self, query: LineQuery) -> None:
-        moved = query.customer != self._query.customer
-        self._query = query
-        self._look(keeps_place=False)
-        self._visit.set_link(query.to_link())
-        if moved:
-            self._offer()
-
     def _look(self, *, keeps_place: bool) -> None:
         self._counts = self._summary()
         self._figures()
-        self.sites.show(frame_pages(_of_sites(self._counts)), keeps_place=keeps_place)
+        self.sites.show(frame_pages(site_shares(self._counts)), keeps_place=keeps_place)
         self._ask_history(keeps_place=keeps_place)
-        self._version = self._visit.portal.lake_version(self._query.customer, self._query.site)
+        self._version = self._newest()
 
     def _figures(self) -> None:
         portal, language = self._visit.portal, self._visit.language
         counts = counts_of(self._counts)
-        simulated = any(each.kind == "simulator" for each in portal.services.settings.networks)
-        age = age_of(oldest(self._counts), portal.services.clock.now(), language)
-        self.tiles.show(tiles_of(counts, language), age, warnings_of(counts, language, simulated=simulated))
+        age = age_of(oldest(self._counts), portal.clock.now(), language)
+        warnings = warnings_of(counts, language, simulated=portal.simulated)
+        verdict = verdict_of(self._counts, language)
+        self.tiles.show(tiles_of(counts, language), age, warnings, verdict=verdict)
 
     def _refresh(self) -> None:
-        if self._visit.portal.lake_version(self._query.customer, self._query.site) != self._version:
+        if self._newest() != self._version:
             self._look(keeps_place=True)
         self._figures()
 
@@ -139,13 +131,6 @@ class OverviewPage:
         """Narrow the page to the site that was chosen."""
         chosen = LineQuery(customer=str(row["customer"]), site=str(row["site"]))
         self.filters.set_query(chosen)
-
-
-def _of_sites(counts: pd.DataFrame) -> pd.DataFrame:
-    """Return the sites, those with the smallest share of registered lines first."""
-    known = counts["lines"] - counts["unknown"]
-    share = (counts["registered"] / known.where(known > 0)).astype("Float64")
-    return counts.assign(share=share).sort_values(["share", "lines"], ascending=[True, False], kind="stable")
 
 
 def build(visit: Visit) -> Sequence[ipywidgets.Widget]:

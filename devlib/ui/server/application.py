@@ -9,6 +9,7 @@ import tornado.web
 from jupyter_server.base.handlers import FileFindHandler
 from jupyter_server.services.kernels.handlers import KernelHandler
 from jupyter_server.utils import url_path_join
+from tornado.ioloop import PeriodicCallback
 from traitlets.config import Config
 from voila.app import Voila
 from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
@@ -24,6 +25,7 @@ from devlib.ui.server.assets import AssetHandler
 from devlib.ui.server.exporting import ExportHandler, ExportJobs
 from devlib.ui.server.first import First
 from devlib.ui.server.identity import DashboardIdentity
+from devlib.ui.server.indexing import Indexing
 from devlib.ui.server.kernels import Kernels
 from devlib.ui.server.pages import Guarded, PageHandler, PlainHandler, SignInHandler
 from devlib.ui.server.tickets import Tickets, link_key
@@ -31,6 +33,7 @@ from devlib.ui.titles import DASHBOARDS
 
 _KERNEL_ID = r"(?P<kernel_id>\w+-\w+-\w+-\w+-\w+)"
 _LARGEST_MESSAGE = 32 << 20
+_LOOK_MS = 2_000
 _TEMPLATE = Path(__file__).parent / "template"
 _EXTENSIONS = ["anywidget", "@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8"]
 
@@ -81,6 +84,7 @@ class DashboardServer(Voila):  # type: ignore[misc]
         self.services = services
         self.first = First(services, Tickets(link_key(services.settings.home), clock), clock)
         self.jobs = ExportJobs(services.settings, clock)
+        self.indexing = Indexing(services, clock)
 
     def setup_template_dirs(self) -> None:
         """Put the suite's own template in front of Voila's."""
@@ -132,9 +136,15 @@ class DashboardServer(Voila):  # type: ignore[misc]
             (at("/(.*)"), PlainHandler, plain),
         ]
 
+    def start(self) -> None:
+        """Serve until somebody ends it; the index of large fleets is written beside it."""
+        PeriodicCallback(self.indexing.look, _LOOK_MS).start()
+        super().start()
+
     def stop(self) -> None:
-        """End exports and kernels."""
+        """End exports, the index and kernels."""
         self.jobs.close()
+        self.indexing.close()
         super().stop()
 
     def _public_scripts(self) -> list[str]:

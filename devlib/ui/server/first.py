@@ -6,8 +6,18 @@ from html import escape
 from devlib.clock import Clock
 from devlib.errors import DevlibError
 from devlib.language import Language, message
-from devlib.portal import Services, sign_in
-from devlib.ui.figures import age_of, counts_of, oldest, tiles_html, tiles_of
+from devlib.portal import Portal, Services, sign_in
+from devlib.ui.figures import (
+    age_class,
+    age_of,
+    counts_of,
+    oldest,
+    past_of,
+    tiles_html,
+    tiles_of,
+    verdict_html,
+    verdict_of,
+)
 from devlib.ui.link import LineQuery
 from devlib.ui.server.tickets import Tickets
 
@@ -50,15 +60,27 @@ class First:
         body = ""
         if name in _WITH_NUMBERS:
             try:
-                wanted = LineQuery.from_link(query)
-                found = portal.summary(wanted.customer, wanted.site)
-                age = age_of(oldest(found), self.clock.now(), language)
-                kind = "dl-warning" if age.stale else "dl-age"
-                body = f'<p class="{kind}">{escape(age.text)}</p>' + tiles_html(
-                    tiles_of(counts_of(found), language)
-                )
+                body = self._numbers(portal, name, LineQuery.from_link(query), language)
             except DevlibError as error:
                 body = f'<p class="dl-fault">{escape(error.in_language(language))}</p>'
         return (
             f'<div class="dl dl-first" id="devlib-first">{body}<p class="dl-soft">{escape(waiting)}</p></div>'
         )
+
+    def _numbers(self, portal: Portal, name: str, wanted: LineQuery, language: Language) -> str:
+        """Return the numbers that the page's widgets will show, so that nothing jumps when they are there."""
+        past = wanted.past(self.clock) if name == "lines" else None
+        verdict = ""
+        if name == "lines":
+            seen = portal.view_lines(wanted.customer, wanted.site, wanted.line_filter(self.clock), at=past)
+            counts, observed_at = {state.value: count for state, count in seen.counts.items()}, seen.oldest
+        else:
+            found = portal.summary(wanted.customer, wanted.site)
+            counts, observed_at = counts_of(found), oldest(found)
+            verdict = verdict_html(verdict_of(found, language))
+        if past is None:
+            age = age_of(observed_at, self.clock.now(), language)
+        else:
+            age = past_of(past, observed_at, language)
+        kind = age_class(age)
+        return f'{verdict}<p class="{kind}">{escape(age.text)}</p>' + tiles_html(tiles_of(counts, language))

@@ -26,6 +26,9 @@ export default {
     const start = el("button", { type: "button", class: "dl-button dl-main", onclick: () => run() }, texts.export);
     let number = "", ended = false;
     root.append(el("div", { class: "dl-bar" }, start, cancel, link, bar, said), fault);
+    const past = () => { start.disabled = model.get("past") || !bar.hidden; said.textContent = model.get("past") ? texts.past : ""; };
+    model.on("change:past", past);
+    past();
     const busy = (yes) => { start.disabled = yes; cancel.hidden = !yes; bar.hidden = !yes; };
     const fail = (text) => { busy(false); said.textContent = ""; fault.textContent = text; fault.hidden = false; root.dataset.export = "failed"; };
     const tell = (state) => {
@@ -60,6 +63,6 @@ export default {
       } catch (error) { fail(texts.failed); }
     };
     root.dataset.ready = "1";
-    return () => { ended = true; };
+    return () => { ended = true; model.off("change:past", past); };
   },
 };

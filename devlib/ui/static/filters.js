@@ -3,8 +3,10 @@ export default {
     place(root, model, "dl-filters");
     const texts = model.get("texts");
     let controls = {};
+    const fault = el("p", { class: "dl-fault", role: "alert", hidden: true });
+    const heard = (content) => { if (content.kind === "error") { fault.textContent = content.text; fault.hidden = false; } };
     const read = () => Object.fromEntries(Object.entries(controls).map(([name, control]) => [name, control.read()]));
-    const send = () => model.send({ kind: "filter", values: read() });
+    const send = () => { fault.hidden = true; model.send({ kind: "filter", values: read() }); };
     const build = ({ name, label, kind, options }) => {
       if (kind === "several") {
         const boxes = options.map(([value, text]) => {
@@ -13,6 +15,16 @@ export default {
         });
         controls[name] = { read: () => boxes.filter(([box]) => box.checked).map(([box]) => box.value), write: (values) => boxes.forEach(([box]) => { box.checked = values.includes(box.value); }) };
         return el("fieldset", { class: "dl-fieldset" }, el("legend", {}, label), ...boxes.map(([, line]) => line));
+      }
+      if (kind === "moment") {
+        // The link says UTC; people read and write their own time.
+        const local = (moment) => new Date(moment - moment.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
+        const input = el("input", { class: "dl-input", type: "datetime-local", max: local(new Date()), onchange: send });
+        controls[name] = {
+          read: () => (input.value ? [`${new Date(input.value).toISOString().slice(0, 16)}Z`] : []),
+          write: (values) => { const value = values[0] ? local(new Date(values[0])) : ""; if (input.value !== value) input.value = value; },
+        };
+        return el("label", {}, label, input);
       }
       if (kind === "text") {
         let timer;
@@ -37,15 +49,16 @@ export default {
       controls = {};
       const made = model.get("fields").map((field) => { const control = build(field); control.dataset.field = field.name; return control; });
       const reset = el("button", { type: "button", class: "dl-button", onclick: () => { Object.values(controls).forEach((control) => control.write([])); send(); } }, texts.reset);
-      root.replaceChildren(el("form", { class: "dl-fields", role: "search", "aria-label": texts.filters, onsubmit: (event) => event.preventDefault() }, ...made, reset));
+      root.replaceChildren(el("form", { class: "dl-fields", role: "search", "aria-label": texts.filters, onsubmit: (event) => event.preventDefault() }, ...made, reset), fault);
       values();
       if (focused) root.querySelector(`[data-field="${focused}"] input, [data-field="${focused}"] select`)?.focus();
       root.dataset.ready = "1";
     };
     const values = () => { const now = model.get("values"); Object.entries(controls).forEach(([name, control]) => control.write(now[name] ?? [])); };
+    model.on("msg:custom", heard);
     model.on("change:fields", fields);
     model.on("change:values", values);
     fields();
-    return () => { model.off("change:fields", fields); model.off("change:values", values); };
+    return () => { model.off("msg:custom", heard); model.off("change:fields", fields); model.off("change:values", values); };
   },
 };

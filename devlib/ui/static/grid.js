@@ -76,6 +76,8 @@ class GridView {
     });
     this.fault.hidden = true;
     this.rest();
+    // No empty space below a short list; the last pixels are for the bar that scrolls sideways.
+    this.scroll.style.height = `${Math.min(this.model.get("height"), Math.max(this.total, 1) * ROW + ROW + 18)}px`;
     this.canvas.style.height = `${Math.min(this.total * ROW, TALLEST) + ROW}px`;
     if (!keepsPlace) { this.scroll.scrollTop = 0; this.active = -1; }
     this.resized();
@@ -137,6 +139,7 @@ class GridView {
       const cell = row.children[place];
       const text = this.shown(column, value, values !== undefined);
       if (cell.textContent !== text) { cell.textContent = text; cell.title = text; }
+      if (column.kind === "share") cell.style.setProperty("--part", Math.round((value ?? 0) * 100));
       if (column.states) cell.dataset.state = column.states[value] ? value : "";
     });
   }
