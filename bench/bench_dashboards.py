@@ -216,6 +216,8 @@ def largest_kernel(server: psutil.Process) -> int:
     sizes = [0]
     for each in server.children(recursive=True):
         with suppress(psutil.NoSuchProcess, OSError):
+            if "ipykernel_launcher" not in each.cmdline():
+                continue  # an export or the writing of the index, which end
             told = Path(f"/proc/{each.pid}/smaps_rollup").read_text(encoding="ascii")
             found = re.search(r"Anonymous: +(\d+) kB", told)
             sizes.append(int(found[1]) << 10 if found else 0)
