@@ -9,6 +9,7 @@ from datetime import datetime
 import pandas as pd
 
 from devlib.analytics.answering import answer, periods_at, periods_of
+from devlib.collect.collection import lines_sql
 from devlib.model import (
     COMPARISON,
     COMPARISON_SUMMARY,
@@ -44,10 +45,15 @@ FROM (
         max(until) AS until, any_value(evidence) AS evidence, any_value(state_before) AS state_before,
         arg_max(struct_pack(ended), until) AS last
     FROM {periods}
-    WHERE mac = upper($line) OR lower(line_port) = lower($line)
+    WHERE {chosen} AND (mac = upper($line) OR lower(line_port) = lower($line))
     GROUP BY line_key, state_since, provider, customer, site
 )
 ORDER BY provider, customer, site, mac, port, line_key, since
+"""
+
+# First the keys: of three columns of a month the lines are found sooner than of all.
+_KEYS = """
+SELECT DISTINCT line_key FROM {periods} WHERE mac = upper($line) OR lower(line_port) = lower($line)
 """
 
 _COMPARISON = """
@@ -134,7 +140,9 @@ def line_history(
         line none.
     """
     periods = periods_of(lake, scope, since, until)
-    sql = _HISTORY.format(periods=periods.sql)
+    with lake.connection(periods.inputs) as cursor:
+        found = cursor.execute(_KEYS.format(periods=periods.sql), {"line": line}).fetchall()
+    sql = _HISTORY.format(periods=periods.sql, chosen=lines_sql([key for (key,) in found]))
     return answer(lake, LINE_HISTORY, sql, periods.inputs, line=line, since=periods.span.since)
 
 
