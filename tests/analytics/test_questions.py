@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pandas as pd
 import pytest
-from lake_histories import HOUR, PROVIDER, START, Event, lake_of
+from lake_histories import HOUR, PROVIDER, START, Event, lake_of, write
 
 from devlib import analytics
 from devlib.errors import UsageError
@@ -20,6 +20,7 @@ from devlib.model import (
     LineState,
     Scope,
 )
+from devlib.storage import periods
 
 EVERYTHING = Scope()
 LYON, NICE = ("A", "Lyon"), ("A", "Nice")
@@ -193,3 +194,38 @@ def test_a_window_that_ends_before_it_begins_is_refused(lake):
     with pytest.raises(UsageError, match="before it begins"):
         analytics.state_changes(lake, EVERYTHING, hour(3), hour(2))
     assert analytics.state_changes(lake, EVERYTHING, hour(50)).empty
+
+
+def test_todays_spans_are_made_once_and_again_after_a_snapshot(monkeypatch):
+    """Questions over the same entries share what was made of them; a new entry is never overlooked."""
+    made, compute = [], periods.compute_periods
+
+    def counted(*given):
+        made.append(given)
+        return compute(*given)
+
+    monkeypatch.setattr(periods, "compute_periods", counted)
+    with lake_of([Event(hour(0), (None, None, None), False, ((1, LYON, R),))]) as (lake, clock):
+        for _ in range(2):
+            assert analytics.time_in_state(lake, EVERYTHING, by="line")["line_key"].tolist() == [1]
+            assert len(analytics.state_changes(lake, EVERYTHING)) == 0
+        assert len(made) == 1
+        write(lake, clock, Event(hour(1), (None, None, None), False, ((1, LYON, A),)))
+        assert values(analytics.state_changes(lake, EVERYTHING), "changed_at", "state") == [[1, A]]
+        assert analytics.state_changes(lake, Scope(PROVIDER, "nobody")).empty
+    assert len(made) == 3
+
+
+def test_a_line_that_moved_has_a_row_for_each_place():
+    """Time in state by line is told at each place with the device of that place, also where it left."""
+    events = [
+        Event(hour(n), (None, None, None), False, ((1, place, R),))
+        for n, place in enumerate((LYON, NICE, NICE))
+    ]
+    with lake_of(events) as (lake, _):
+        found = analytics.time_in_state(lake, EVERYTHING, by="line")
+    assert sorted(values(found, "site", "line_key", "registered_seconds", "lines")) == [
+        ["Lyon", 1, 3600.0, 1],
+        ["Nice", 1, 3600.0, 1],
+    ]
+    assert found["mac"].notna().all()
