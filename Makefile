@@ -6,8 +6,9 @@ NETWORK ?= simulator
 # Tests of the floors whose coverage is held; measuring the others too would double their time.
 MEASURED := tests/export tests/model tests/validation
 # Parts, three at a time, the longest first: two cores are used although tests wait; each starts its own servers.
-PARTS := test-doors test-acts test-rules test-crashes check
-ACTS := tests/api tests/cli tests/network tests/portal
+PARTS := test-doors test-acts test-wires test-crashes test-rules check
+ACTS := tests/api tests/portal
+WIRES := tests/cli tests/network
 CRASHES := tests/fleet tests/floor tests/processes
 
 .PHONY: help setup servers demo test long check bench torture mutants lab dashboards constraints translations
@@ -38,16 +39,18 @@ kamailio:
 test: setup servers ## all tests; what CI runs
 	$(MAKE) --no-print-directory --jobs=3 --output-sync=target --keep-going $(PARTS)
 
-.PHONY: test-rules test-acts test-crashes test-doors
+.PHONY: test-rules test-acts test-wires test-crashes test-doors
 test-rules:
 	$(BIN)/pytest --cov --cov-report= $(MEASURED)
 	$(BIN)/coverage report --include='devlib/model/*,devlib/validation/*,devlib/export/*' --fail-under=95
 test-acts:
 	$(BIN)/pytest -m 'not long' $(ACTS)
+test-wires:
+	$(BIN)/pytest -m 'not long' $(WIRES)
 test-crashes:
 	$(BIN)/pytest -m 'not long' $(CRASHES)
 test-doors:
-	$(BIN)/pytest -m 'not long' $(filter-out $(MEASURED) $(ACTS) $(CRASHES) tests/house tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+	$(BIN)/pytest -m 'not long' $(filter-out $(MEASURED) $(ACTS) $(WIRES) $(CRASHES) tests/house tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 
 long: setup servers ## tests that take minutes: browser, whole fleets restarted, compactors killed
 	$(BIN)/pytest -m long --timeout=900
