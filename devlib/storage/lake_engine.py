@@ -17,9 +17,9 @@ import pyarrow as pa
 
 LARGE = 20_000  # rows; fewer are written with the engine of the questions, which is there already
 _MEGABYTES = {"K": 1 / 1024, "M": 1.0, "G": 1024.0}
-# MB; measured: with 280 for 100 000 rows the joins hardly spill; with 200 they do, which takes half as long
-# again, and the process needs only 25 MB less.
-_LEAST, _PER_ROW = 120, 0.0016
+# MB; measured for 100 000 rows: with 280 the joins hardly spill and a snapshot takes a tenth less time, but the
+# process may need 545; with 210 it stays below 500.
+_LEAST, _PER_ROW = 120, 0.0009
 _MEMORY = re.compile(r"(\d+) ?([KMG])B")
 
 
