@@ -17,8 +17,8 @@ import pyarrow as pa
 
 LARGE = 20_000  # rows; fewer are written with the engine of the questions, which is there already
 _MEGABYTES = {"K": 1 / 1024, "M": 1.0, "G": 1024.0}
-# MB; measured for 100 000 rows: with 280 the joins hardly spill and a snapshot takes a tenth less time, but the
-# process may need 545; with 210 it stays below 500.
+# MB; measured for 100 000 rows: with 280 the joins hardly spill and a snapshot takes a tenth less time, but
+# the process may need 545; with 210 it stays below 500.
 _LEAST, _PER_ROW = 120, 0.0009
 _MEMORY = re.compile(r"(\d+) ?([KMG])B")
 

@@ -184,7 +184,7 @@ def test_a_bucket_is_compacted_and_swept(lake, clock, bucket_server, address):
     clock.advance(-3 * 86_400)
     for _ in range(3):
         lake.write(row(1, clock.now()), {}, {}, Collected(None, None, None, clock.now()))
-        clock.advance(60)
+        clock.advance(1)  # the bucket's clock is the real one, and midnight may be near
     orphan = NAME.format(99)
     publish(lake.files, orphan)
     clock.advance(3 * 86_400)
