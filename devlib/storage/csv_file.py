@@ -14,6 +14,7 @@ from devlib.language import Language
 from devlib.model import Column, ColumnType
 from devlib.storage.lake import Lake
 from devlib.storage.publishing import write_whole
+from devlib.storage.snapshot_sql import quoted
 
 # Code points of ' = + - @ tab and carriage return: the cheap test before the exact one.
 _SUSPECTS = "(39, 61, 43, 45, 64, 9, 13)"
@@ -58,15 +59,29 @@ def write_csv(
     Returns:
         The number of rows written.
     """
+    expressions = ", ".join(csv_expression(column, language) for column in columns)
+    select = f"SELECT {expressions} FROM {rows}"  # noqa: S608 - names of our own declaration
+    return copied_whole(lake, select, "FORMAT csv, HEADER", target, inputs)
+
+
+def copied_whole(
+    lake: Lake, select: str, options: str, target: Path, inputs: Mapping[str, Any] | None
+) -> int:
+    """Let DuckDB write the rows of a query into a file that appears whole or not at all; return their number.
+
+    Args:
+        lake: runs the query.
+        select: the query.
+        options: of DuckDB's `COPY`.
+        target: the file.
+        inputs: Arrow tables that the query names.
+    """
     written = 0
 
     def write(temporary: Path) -> None:
         nonlocal written
-        expressions = ", ".join(csv_expression(column, language) for column in columns)
-        name = str(temporary).replace("'", "''")
-        copy = f"COPY (SELECT {expressions} FROM {rows}) TO '{name}' (FORMAT csv, HEADER)"  # noqa: S608
         with lake.connection(inputs) as cursor:
-            counted = cursor.execute(copy).fetchone()
+            counted = cursor.execute(f"COPY ({select}) TO '{quoted(temporary)}' ({options})").fetchone()
         written = int(counted[0]) if counted else 0
 
     write_whole(target, write)

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from devlib.model import Column
+from devlib.storage.csv_file import copied_whole
 from devlib.storage.lake import Lake
 from devlib.storage.publishing import write_whole
 
@@ -28,18 +29,7 @@ def write_parquet(
     Returns:
         The number of rows written.
     """
-    written = 0
-
-    def write(temporary: Path) -> None:
-        nonlocal written
-        name = str(temporary).replace("'", "''")
-        copy = f"COPY ({_selected(rows, columns)}) TO '{name}' (FORMAT parquet, COMPRESSION zstd)"
-        with lake.connection(inputs) as cursor:
-            counted = cursor.execute(copy).fetchone()
-        written = int(counted[0]) if counted else 0
-
-    write_whole(target, write)
-    return written
+    return copied_whole(lake, _selected(rows, columns), "FORMAT parquet, COMPRESSION zstd", target, inputs)
 
 
 def write_arrow(
