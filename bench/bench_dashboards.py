@@ -59,6 +59,17 @@ async (change) => {
   return performance.now() - start;
 }
 """
+# When the pixels of the first number were painted, by the browser's own clock. A driver that asks for the
+# element has to wait for the page's one thread, which starts Voila's scripts meanwhile.
+_PAINTED = """
+new PerformanceObserver((seen) => {
+  window.benchPainted ??= performance.timeOrigin + seen.getEntries()[0].renderTime;
+}).observe({ type: "element", buffered: true });
+new MutationObserver((_, watch) => {
+  const number = document.querySelector("#devlib-first .dl-tile b");
+  if (number) { number.setAttribute("elementtiming", "first"); watch.disconnect(); }
+}).observe(document, { subtree: true, childList: true });
+"""
 _CHANGES = (
     {"state": "aged"}, {"site": "site 00100"}, {"site": ""}, {"state": "aged"}, {"state": "registered"},
     {"site": "site 04000"}, {"state": "registered"}, {"site": "site 07999"}, {"site": ""},
@@ -78,6 +89,7 @@ def run(rows: int = 1_000_000) -> dict[str, object]:
             context = browser.new_context(viewport={"width": 1440, "height": 1000})
             context.set_default_timeout(120_000)
             context.request.get(sign_in_link(base, new_ticket(account(), link_key(home), SystemClock())))
+            context.add_init_script(_PAINTED)
             opened = [_open(context.new_page(), base, server) for _ in range(_OPENINGS)]
             page = context.new_page()
             page.goto(f"{base}lines?lang=en")
@@ -87,11 +99,12 @@ def run(rows: int = 1_000_000) -> dict[str, object]:
             filtered = [page.evaluate(_FILTERED, change) for change in _CHANGES]
             searched = [page.evaluate(_FILTERED, change) for change in _SEARCHES]
             grown = largest_kernel(server) - memory
-    first, whole = (statistics.median(each) for each in zip(*opened, strict=True))
+    first, asked, whole = (statistics.median(each) for each in zip(*opened, strict=True))
     return {
         "what": f"Line states of {rows} lines, {_OPENINGS} openings with a warm kernel",
         "first_number_s": round(first, 2),
         "goal_first": "<= 1.5",
+        "first_number_by_the_driver_s": round(asked, 2),
         "usable_s": round(whole, 2),
         "goal_usable": "<= 4",
         "bare_voila_page_s": round(bare, 2),
@@ -102,7 +115,7 @@ def run(rows: int = 1_000_000) -> dict[str, object]:
         "search_ms": round(statistics.median(searched)),
         "searches_ms": [round(each) for each in searched],
         "first_numbers_s": [round(each[0], 2) for each in opened],
-        "all_usable_s": [round(each[1], 2) for each in opened],
+        "all_usable_s": [round(each[2], 2) for each in opened],
         "kernel_mb": round(memory / 2**20),
         "kernel_grew_mb": round(grown / 2**20),
         "load_average": [round(each, 1) for each in os.getloadavg()],
@@ -183,17 +196,18 @@ def until(there: Callable[[], bool]) -> None:
     raise TimeoutError("the server does not answer")
 
 
-def _open(page: Page, base: str, server: psutil.Process) -> tuple[float, float]:
-    start = time.perf_counter()
+def _open(page: Page, base: str, server: psutil.Process) -> tuple[float, float, float]:
+    began, start = time.time(), time.perf_counter()
     page.goto(f"{base}lines?lang=en", wait_until="commit")
     page.wait_for_selector("#devlib-first .dl-tile b", state="visible")
-    first = time.perf_counter() - start
+    asked = time.perf_counter() - start
     usable(page)
     whole = time.perf_counter() - start
+    painted = float(page.evaluate("window.benchPainted")) / 1000 - began
     page.goto("about:blank")
     page.close()
     quiet(server)
-    return first, whole
+    return painted, asked, whole
 
 
 def usable(page: Page) -> None:

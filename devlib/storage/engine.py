@@ -5,12 +5,13 @@ corrupt databases; elsewhere in PERSIST mode, where readers wait while a writer 
 """
 
 import sqlite3
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
-from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+from sqlalchemy.exc import ArgumentError, DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
 
 from devlib.errors import ConfigurationError, StorageUnavailable
 from devlib.language import message
@@ -26,6 +27,8 @@ _BUSY_SECONDS = 60
 _CONNECT_SECONDS = 10
 # Pages that a transaction may change before SQLite shuts readers out to write them: 128 MiB.
 _CACHE_KIB = 131_072
+_READING_CACHE_KIB = 2048
+_KEPT_OPEN = 8
 
 
 def parse_url(text: str) -> URL:
@@ -72,10 +75,30 @@ def make_engine(url: URL) -> Engine:
             connect_args={"connect_timeout": _CONNECT_SECONDS, "application_name": "devlib"},
         )
     _check_place(path)
-    # A connection for each use: a pool of them could not be carried over a fork.
+    # A connection for each use: each keeps up to `_CACHE_KIB` of what it changes.
     engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _BUSY_SECONDS})
     event.listen(engine, "connect", _set_up)
     event.listen(engine, "begin", _begin)
+    return engine
+
+
+def make_reading_engine(url: URL) -> Engine | None:
+    """Return an engine whose connections are kept from one question to the next, for reading.
+
+    Opening a SQLite file costs more than most questions. PostgreSQL's connections are pooled anyway: `None`.
+    """
+    if (path := sqlite_file(url)) is None:
+        return None
+    # As many as are needed at the same time; a few of them stay open.
+    engine = create_engine(
+        url,
+        poolclass=QueuePool,
+        pool_size=_KEPT_OPEN,
+        max_overflow=-1,
+        connect_args={"timeout": _BUSY_SECONDS},
+    )
+    event.listen(engine, "connect", partial(_set_up_reading, path))
+    event.listen(engine, "checkout", partial(_still_there, path))
     return engine
 
 
@@ -118,6 +141,26 @@ def _set_up(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None
     connection.execute(f"PRAGMA journal_mode = {preferred_journal_mode()}")
     # SQLite's own lower() knows ASCII only, PostgreSQL's all letters.
     connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def _set_up_reading(path: Path, connection: sqlite3.Connection, entry: ConnectionPoolEntry) -> None:
+    _set_up(connection, entry)
+    connection.execute(f"PRAGMA cache_size = -{_READING_CACHE_KIB}")
+    entry.info["file"] = _file_of(path)
+
+
+def _still_there(path: Path, _connection: object, entry: ConnectionPoolEntry, _proxy: object) -> None:
+    # A backup that was restored stands in the place of a file that an open connection would go on reading.
+    if entry.info["file"] != _file_of(path):
+        raise DisconnectionError
+
+
+def _file_of(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _lower(text: object) -> str | None:

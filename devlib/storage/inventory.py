@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine
 
 from devlib.clock import Clock
 from devlib.storage.audit_group import AuditGroup
-from devlib.storage.engine import WRITING, journal_mode, make_engine, parse_url
+from devlib.storage.engine import WRITING, journal_mode, make_engine, make_reading_engine, parse_url
 from devlib.storage.faults import translated
 from devlib.storage.frozen import frozen
 from devlib.storage.migrate import bring_up_to_date
@@ -39,6 +39,7 @@ class Inventory:
         self._lock = WriteLock.beside(self._url)
         self._process = os.getpid()
         self._engine = make_engine(self._url)
+        self._reading = make_reading_engine(self._url) or self._engine
         self._opening = threading.Lock()
         self._audit_of = os.getpid()
         self._audit = AuditGroup(self._write_audit)
@@ -56,6 +57,7 @@ class Inventory:
     def close(self) -> None:
         """Close all connections; harmless when repeated."""
         self._own_engine().dispose()
+        self._reading.dispose()
 
     @contextmanager
     def read(self) -> Iterator[Reader]:
@@ -64,7 +66,8 @@ class Inventory:
         Raises:
             StorageUnavailable: the database cannot be reached.
         """
-        with translated(self._url), self._own_engine().connect() as connection:
+        self._own_engine()
+        with translated(self._url), self._reading.connect() as connection:
             yield Reader(connection, self.clock)
 
     @contextmanager
@@ -131,8 +134,9 @@ class Inventory:
             return self._engine
         with self._opening:
             if self._process != os.getpid():
-                self._inherited.append(self._engine)
+                self._inherited += [self._engine, self._reading]
                 self._engine = make_engine(self._url)
+                self._reading = make_reading_engine(self._url) or self._engine
                 self._process = os.getpid()
         return self._engine
 

@@ -275,7 +275,9 @@ def check_restart(report: RestartReport | RestartPlan | Restart) -> Passed:
                 ),
             )
         return Passed(
-            message("this was a dry run; {count} devices would be restarted.", count=len(report.to_send))
+            message(
+                "this was a dry run; devices that would be restarted: {count}.", count=len(report.to_send)
+            )
         )
     if report.failed or report.left:
         raise CheckFailed(

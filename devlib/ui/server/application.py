@@ -105,6 +105,10 @@ class DashboardServer(Voila):  # type: ignore[misc]
             "xsrf_cookies": True,
             "xsrf_cookie_kwargs": {"samesite": "Lax", "path": self.base_url},
             "compress_response": True,
+            # The names of the extensions' files hold a hash of what is in them: a browser need not ask again.
+            "static_immutable_cache": [
+                url_path_join(self.server_url, "voila/labextensions", each, "static/") for each in _EXTENSIONS
+            ],
             "websocket_max_message_size": _LARGEST_MESSAGE,
             "allow_remote_access": True,
         }

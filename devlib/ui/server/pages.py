@@ -115,6 +115,7 @@ def head(name: str, language: Language, base: str) -> str:
         f"<title>{escape(title)} – devlib</title>"
         f'<link rel="stylesheet" href="{base}assets/devlib.css"><link rel="icon" href="data:;base64,=">'
         f'<meta name="devlib-plotly" content="{base}assets/plotly.min.js">'
+        f'<link rel="prefetch" as="script" href="{base}assets/plotly.min.js">'
         f'<script>document.documentElement.lang = "{language}";</script>'
     )
 

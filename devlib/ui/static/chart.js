@@ -32,6 +32,20 @@ function plotly(model) {
     .catch((error) => { window.devlibPlotly = undefined; throw error; });
   return window.devlibPlotly;
 }
+// Plotly's script alone keeps the browser's one thread for a second: on a page, rows and filters come before it.
+const PATIENT_MS = 3000, LOOK_MS = 40;
+function rowsFirst() {
+  if (window.Plotly || !document.querySelector('meta[name="devlib-plotly"]')) return Promise.resolve();
+  const limit = performance.now() + PATIENT_MS;
+  return new Promise((done) => {
+    const look = () => {
+      const there = document.documentElement.dataset.devlib && !document.querySelector(".dl-grid-box:not([data-ready])");
+      if (there || performance.now() > limit) requestAnimationFrame(() => setTimeout(done));
+      else setTimeout(look, LOOK_MS);
+    };
+    look();
+  });
+}
 function coloured(value, styles) {
   if (typeof value === "string" && value.startsWith("theme:")) return styles.getPropertyValue(COLOURS[value.slice(6)] ?? "--ink").trim();
   if (Array.isArray(value)) return value.map((each) => coloured(each, styles));
@@ -68,20 +82,22 @@ export default {
     model.on("msg:custom", heard);
     const draw = async () => {
       try {
-        const Plotly = await plotly(model);
-        if (ended) return;
         const figure = model.get("figure"), busy = model.get("busy") > 0;
-        waiting.hidden = !busy;
+        const none = !(figure.data ?? []).length;
+        waiting.hidden = !busy && (none || bound);
         root.setAttribute("aria-busy", String(busy));
         if (busy) fault.hidden = true;
         plot.setAttribute("aria-label", model.get("alt"));
         caption.textContent = model.get("label");
-        const none = !(figure.data ?? []).length;
         empty.hidden = !none || busy || !fault.hidden;
         plot.hidden = none && !busy;
         if (none) { if (!busy) root.dataset.ready = "1"; return; }
+        await rowsFirst();
+        const Plotly = await plotly(model);
+        if (ended || figure !== model.get("figure")) return; // a newer one is drawn by its own call
         const styles = getComputedStyle(root);
         await Plotly.react(plot, coloured(figure.data, styles), layoutOf(figure, styles, model), { displayModeBar: false, responsive: true });
+        waiting.hidden = model.get("busy") === 0;
         if (!bound) {
           bound = true;
           plot.on("plotly_click", (event) => {
@@ -92,6 +108,7 @@ export default {
         root.dataset.ready = "1";
       } catch (error) {
         waiting.className = "dl-fault";
+        waiting.hidden = false;
         waiting.textContent = texts.failed;
       }
     };

@@ -105,6 +105,7 @@ class GridView {
     const empty = this.total === 0 && !(this.model.get("busy") > 0);
     this.empty.hidden = !empty;
     this.scroll.hidden = empty;
+    if (empty) this.root.dataset.ready = String(this.version); // there are no rows to wait for
   }
 
   line() {
