@@ -161,7 +161,7 @@ def check_registered(status: DeviceStatus) -> Passed:
             remedy=message("Read the reason beside the line; then power, cable, account, registrar."),
         )
     return Passed(
-        message("{lines} of {lines} lines of {mac} are registered.", lines=len(status.lines), mac=where)
+        message("lines of {mac} that are registered: {lines} of {lines}.", lines=len(status.lines), mac=where)
     )
 
 
@@ -185,7 +185,7 @@ def check_devices(portal: Portal, macs: Iterable[str | Mac]) -> Passed:
             ),
             remedy=message("Read the result of the step before, and do it again."),
         )
-    return Passed(message("{count} devices are in the inventory.", count=len(wanted)))
+    return Passed(message("devices in the inventory: {count}.", count=len(wanted)))
 
 
 def check_gone(portal: Portal, macs: Iterable[str | Mac]) -> Passed:
@@ -206,7 +206,7 @@ def check_gone(portal: Portal, macs: Iterable[str | Mac]) -> Passed:
             ),
             remedy=message("Remove them again; somebody may have added them meanwhile."),
         )
-    return Passed(message("{count} devices are gone.", count=len(wanted)))
+    return Passed(message("devices that are gone: {count}.", count=len(wanted)))
 
 
 def check_import(report: ImportReport) -> Passed:
@@ -265,7 +265,7 @@ def check_restart(report: RestartReport | RestartPlan | Restart) -> Passed:
     if isinstance(report, Restart):
         if report.result is not RestartResult.CONFIRMED:
             raise CheckFailed(_restart_words(report), remedy=message("Look at the device itself."))
-        return Passed(message("{confirmed} devices came back, none failed.", confirmed=1))
+        return Passed(message("devices that came back: {confirmed}; none failed.", confirmed=1))
     if isinstance(report, RestartPlan):
         if not report.to_send:
             raise CheckFailed(
@@ -286,7 +286,7 @@ def check_restart(report: RestartReport | RestartPlan | Restart) -> Passed:
             remedy=message("Look at the devices; then go on with `portal.resume_restart`."),
         )
     confirmed = sum(step.outcome == "confirmed" for step in report.steps)
-    return Passed(message("{confirmed} devices came back, none failed.", confirmed=confirmed))
+    return Passed(message("devices that came back: {confirmed}; none failed.", confirmed=confirmed))
 
 
 def check_some(rows: pd.DataFrame, what: str) -> Passed:
@@ -304,7 +304,7 @@ def check_some(rows: pd.DataFrame, what: str) -> Passed:
             message("Nothing was found: {what}.", what=what),
             remedy=message("Check the parameters at the top: names, numbers and the scope of your account."),
         )
-    return Passed(message("{count} rows: {what}.", count=len(rows), what=what))
+    return Passed(message("{what}, rows: {count}.", count=len(rows), what=what))
 
 
 def check_health(
@@ -351,7 +351,7 @@ def check_health(
             ),
             remedy=message("Go on with the runbook a-site-is-down."),
         )
-    return Passed(message("{sites} sites are well.", sites=len(counts)))
+    return Passed(message("sites that are well: {sites}.", sites=len(counts)))
 
 
 def _addresses(macs: Iterable[str | Mac]) -> set[str]:

@@ -128,7 +128,7 @@ def heat_map_figure(frame: pd.DataFrame, *, x: str, y: str, value: str) -> Figur
         "hovertemplate": "%{y}<br>%{x}<br>%{z}<extra></extra>",
     }
     across = _TIME if pd.api.types.is_datetime64_any_dtype(frame[x]) else {"type": "category"}
-    axes = {"xaxis": across, "yaxis": {"type": "category", "autorange": "reversed"}}
+    axes = {"xaxis": across, "yaxis": {"type": "category", "autorange": "reversed", "showgrid": False}}
     return {"data": [trace] if numbers else [], "layout": axes}
 
 

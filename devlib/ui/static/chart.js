@@ -26,9 +26,24 @@ function fromKernel(model) {
     model.send({ kind: "plotly" });
   });
 }
+// Plotly speaks English by itself; the names of days and months are the browser's.
+function speak(Plotly) {
+  const names = (length, style) => Array.from({ length }, (_, at) => new Intl.DateTimeFormat("fr-FR", { ...style, timeZone: "UTC" })
+    .format(new Date(Date.UTC(2023, style.month ? at : 0, style.month ? 1 : at + 1)))); // 1 January 2023 was a Sunday
+  Plotly.register({
+    moduleType: "locale", name: "fr", dictionary: {},
+    format: {
+      days: names(7, { weekday: "long" }), shortDays: names(7, { weekday: "short" }),
+      months: names(12, { month: "long" }), shortMonths: names(12, { month: "short" }),
+      date: "%d/%m/%Y", year: "%Y", month: "%b %Y", dayMonth: "%-d %b", dayMonthYear: "%-d %b %Y",
+    },
+  });
+  return Plotly;
+}
 function plotly(model) {
   const address = document.querySelector('meta[name="devlib-plotly"]')?.content;
   window.devlibPlotly ??= (window.Plotly ? Promise.resolve(window.Plotly) : address ? loadScript(address) : fromKernel(model))
+    .then(speak)
     .catch((error) => { window.devlibPlotly = undefined; throw error; });
   return window.devlibPlotly;
 }
@@ -96,7 +111,7 @@ export default {
         const Plotly = await plotly(model);
         if (ended || figure !== model.get("figure")) return; // a newer one is drawn by its own call
         const styles = getComputedStyle(root);
-        await Plotly.react(plot, coloured(figure.data, styles), layoutOf(figure, styles, model), { displayModeBar: false, responsive: true });
+        await Plotly.react(plot, coloured(figure.data, styles), layoutOf(figure, styles, model), { displayModeBar: false, responsive: true, locale: model.get("lang") });
         waiting.hidden = model.get("busy") === 0;
         if (!bound) {
           bound = true;
