@@ -16,6 +16,7 @@ from devlib.ui.words import STATES, state_texts
 Figure = dict[str, Any]
 
 _MOST_LINES = 60
+_MOST_POINTS = 62  # two months of days; more points than that are a line
 _TIME = {"type": "date", "tickangle": 0, "nticks": 8}  # slanted, the moments would be cut off below
 _ABOVE = {"orientation": "h", "y": 1, "yanchor": "bottom"}  # over the bars, also where they are few
 
@@ -127,7 +128,9 @@ def heat_map_figure(frame: pd.DataFrame, *, x: str, y: str, value: str) -> Figur
         "colorscale": [[0, "theme:card"], [1, "theme:unregistered"]],
         "hovertemplate": "%{y}<br>%{x}<br>%{z}<extra></extra>",
     }
-    across = _TIME if pd.api.types.is_datetime64_any_dtype(frame[x]) else {"type": "category"}
+    # One moment alone has no width on an axis of time: it is a column with its name.
+    timed = pd.api.types.is_datetime64_any_dtype(frame[x]) and len(table.columns) > 1
+    across = _TIME if timed else {"type": "category"}
     axes = {"xaxis": across, "yaxis": {"type": "category", "autorange": "reversed", "showgrid": False}}
     return {"data": [trace] if numbers else [], "layout": axes}
 
@@ -175,7 +178,9 @@ def shares_figure(frame: pd.DataFrame, *, by: str) -> Figure:
     data = [
         {
             "type": "scatter",
-            "mode": "lines",
+            # A moment between two that are not known is a point without lines.
+            "mode": "lines+markers" if len(group) <= _MOST_POINTS else "lines",
+            "marker": {"size": 5},
             "name": str(name),
             "x": [pd.Timestamp(each).isoformat() for each in group["bucket"]],
             "y": [None if pd.isna(each) else float(each) for each in group["share"]],
@@ -187,12 +192,21 @@ def shares_figure(frame: pd.DataFrame, *, by: str) -> Figure:
     ]
     layout = {
         "yaxis": {"tickformat": ".0%", "rangemode": "normal"},
-        "xaxis": {"type": "date"},
+        "xaxis": _around(frame["bucket"]),
         "legend": _ABOVE,
         "showlegend": len(data) > 1,
         "hovermode": "x unified",
     }
     return {"data": data, "layout": layout}
+
+
+def _around(moments: "pd.Series[Any]") -> Figure:
+    """Return an axis of time; of one moment alone a day around it, for plotly would show milliseconds."""
+    first, last = moments.min(), moments.max()
+    if first != last:  # also where there are none
+        return {"type": "date"}
+    half = pd.Timedelta(hours=12)
+    return {"type": "date", "range": [(first - half).isoformat(), (last + half).isoformat()]}
 
 
 def _naive(moment: datetime) -> pd.Timestamp:
