@@ -71,6 +71,7 @@ torture: setup servers ## crash and contention tests at full length
 	DEVLIB_TORTURE_SECONDS=15 DEVLIB_TORTURE_PROCESSES=200 $(BIN)/pytest -s --timeout=900 tests/export/admission/test_torture.py
 	DEVLIB_TORTURE_SECONDS=600 $(BIN)/pytest -s --timeout=900 tests/network/test_sip_fuzz.py
 	DEVLIB_MIGRATION_LINES=1000000 $(BIN)/pytest -s tests/processes/test_migration.py
+	DEVLIB_TORTURE_SECONDS=60 $(BIN)/pytest -s --timeout=3600 tests/api/test_interface.py
 	DEVLIB_CHAOS_SECONDS=300 $(BIN)/pytest -s tests/processes/test_chaos.py
 
 mutants: setup ## changed rules that the tests must notice

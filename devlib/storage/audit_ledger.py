@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from hmac import compare_digest
 
 from sqlalchemy import insert, select, update
 
@@ -72,10 +71,10 @@ class AuditReader(Connected):
         while rows := self._page(last, head.last_id):
             for row in rows:
                 digest, last, count = chained(digest, row), row.id, count + 1
-                if not compare_digest(digest, row.digest):
+                if digest != row.digest:
                     return AuditCheck(count, digest, row.id, seen)
-                seen = seen or (None if not known else compare_digest(digest, known))
-        complete = count == head.entries and compare_digest(digest, head.digest)
+                seen = seen or (None if not known else digest == known)
+        complete = count == head.entries and digest == head.digest
         return AuditCheck(count, digest, None if complete else 0, seen)
 
     def _page(self, after: int, until: int) -> list[AuditEntry]:

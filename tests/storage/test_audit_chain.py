@@ -43,7 +43,8 @@ def test_an_untouched_audit_is_whole(inventory: Inventory) -> None:
             noted = check(inventory).digest
     found = check(inventory, noted)
     assert (found.entries, found.broken_at, found.known, found.whole) == (5, None, True, True)
-    assert check(inventory, "ab" * 32).known is False
+    for known in ("ab" * 32, "é", "\ud800"):
+        assert check(inventory, known).known is False
     assert not check(inventory, "ab" * 32).whole
 
 
@@ -64,6 +65,7 @@ def test_the_database_refuses_changes(inventory: Inventory, statement: str) -> N
         ("DELETE FROM audit WHERE id = 2", 3),
         ("DELETE FROM audit WHERE id = 4", 0),
         ("DELETE FROM audit", 0),
+        ("UPDATE audit SET digest = 'é' WHERE id = 2", 2),
         ("UPDATE audit SET principal = principal || role, role = '' WHERE id = 1", 1),
     ],
 )
