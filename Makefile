@@ -20,7 +20,9 @@ setup: $(INSTALLED) ## the Python environment in .venv, with exact versions
 
 $(INSTALLED): constraints.txt pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt --editable '.[test]'
+	@# What pip does with one processor. Some packages carry files for other versions of Python: no fault of ours.
+	-@$(BIN)/python -m compileall -qq -j 0 .venv/lib
 	touch $@
 
 servers: ## Kamailio, PostgreSQL and Chromium for the tests (apt, root)
