@@ -18,7 +18,7 @@ _SEARCHED = (
     "phone_number", "extension", "user_agent",
 )  # fmt: skip
 _MAC_PART = re.compile(r"[0-9A-Fa-f]{2,12}")
-_FEW = 4
+_FEW = 4  # as many values DuckDB compares one by one; from five on it joins (2.0, tried)
 _ORDER = "provider, customer, site, mac, port"
 
 

@@ -5,6 +5,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -217,3 +218,30 @@ def test_nothing_of_a_failed_block_stays(inventory: Inventory) -> None:
             _add_and_raise(inventory, name, error)
     with inventory.read() as reader:
         assert reader.providers(EVERYTHING) == []
+
+
+def test_a_file_that_was_put_in_place_is_read(tmp_path: Path) -> None:
+    """Connections that are kept for reading follow a backup that takes the place of the file."""
+    place, backup = tmp_path / "inventory.db", tmp_path / "backup.db"
+    for path, name in ((place, "old"), (backup, "restored")):
+        with open_inventory(f"sqlite:///{path}", FakeClock()) as made, made.write() as writer:
+            writer.add_provider(name)
+    with Inventory(f"sqlite:///{place}", FakeClock()) as opened:
+        with opened.read() as reader:
+            assert [each.name for each in reader.providers(EVERYTHING)] == ["old"]
+        backup.replace(place)
+        with opened.read() as reader:
+            assert [each.name for each in reader.providers(EVERYTHING)] == ["restored"]
+
+
+def test_reading_keeps_its_connections_and_never_runs_out(tmp_path: Path) -> None:
+    """One question after the other uses one connection; as many at once as there are askers get an answer."""
+    with open_inventory(f"sqlite:///{tmp_path / 'inventory.db'}", FakeClock()) as opened:
+        drivers = []
+        for _ in range(3):
+            with opened.read() as reader:
+                drivers.append(reader.connection.connection.dbapi_connection)
+        assert all(each is drivers[0] for each in drivers)
+        with ExitStack() as stack:
+            readers = [stack.enter_context(opened.read()) for _ in range(40)]
+            assert [each.identities() for each in readers] == [[]] * 40

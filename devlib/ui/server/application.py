@@ -105,7 +105,7 @@ class DashboardServer(Voila):  # type: ignore[misc]
             "xsrf_cookies": True,
             "xsrf_cookie_kwargs": {"samesite": "Lax", "path": self.base_url},
             "compress_response": True,
-            # The names of the extensions' files hold a hash of what is in them: a browser need not ask again.
+            # What a page asks of these has a hash of its content in its name: a browser need not ask again.
             "static_immutable_cache": [
                 url_path_join(self.server_url, "voila/labextensions", each, "static/") for each in _EXTENSIONS
             ],
