@@ -71,6 +71,9 @@ def test_lines(visit, served, first_line, tmp_path):
     total = sum(counts.values())
     expect(count_of(page)).to_have_text(f"{total} rows")
     page.wait_for_selector(".dl-tiles-box[data-ready]")
+    page.wait_for_selector(".dl-grid-box[data-ready]")
+    # Its script would keep the page busy for a second, and no line is chosen yet.
+    assert page.evaluate("typeof window.Plotly") == "undefined"
     assert {state: count for state, count in tiles(page).items() if count} == counts
     page.get_by_role("checkbox", name="unregistered", exact=True).check()
     expect(count_of(page)).to_have_text(f"{counts['unregistered']} rows")

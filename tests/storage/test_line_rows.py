@@ -56,3 +56,11 @@ def test_rows_come_in_the_order_of_the_report(large, tmp_path, name):
     assert write_parquet(lake, rows.sql, columns, tmp_path / "a.parquet", rows.inputs) == count
     assert pd.read_csv(tmp_path / "a.csv", usecols=[1]).iloc[:, 0].is_monotonic_increasing
     assert pd.read_parquet(tmp_path / "a.parquet", columns=["mac"])["mac"].is_monotonic_increasing
+
+
+def test_moments_are_cut_to_whole_seconds(large, tmp_path):
+    """A moment is written as ISO 8601 with `Z`, and never later than it was."""
+    lake, _ = large
+    rows = "(SELECT TIMESTAMP '2026-11-02 08:00:00.9' AS observed_at)"
+    write_csv(lake, rows, [LINE_STATES.column("observed_at")], "en", tmp_path / "moment.csv")
+    assert (tmp_path / "moment.csv").read_text(encoding="utf-8").split("\n")[1] == "2026-11-02T08:00:00Z"
