@@ -28,7 +28,7 @@ Raw = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def kamailio_at(port, *, seconds=0.3, connections=4, **more) -> AsyncIterator[Network]:
+async def kamailio_at(port, *, seconds=30.0, connections=4, **more) -> AsyncIterator[Network]:
     """The network that answers at `port`, closed afterwards."""
     url = f"http://127.0.0.1:{port}/RPC"
     settings = KamailioSettings(
