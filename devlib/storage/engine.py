@@ -33,6 +33,7 @@ _CONNECT_SECONDS = 10
 # Pages that a transaction may change before SQLite shuts readers out to write them: 128 MiB.
 _CACHE_KIB = 131_072
 _READING_CACHE_KIB = 2048
+_LARGE_CHANGE = 1000  # rows
 _KEPT_OPEN = 8
 
 SetUp = Callable[[sqlite3.Connection], None]
@@ -163,9 +164,14 @@ def _set_up_kept(
     entry.info["file"] = _file_of(path)
 
 
-def _shrink(connection: sqlite3.Connection | None, _entry: ConnectionPoolEntry) -> None:
-    if connection is not None:
+def _shrink(connection: sqlite3.Connection | None, entry: ConnectionPoolEntry) -> None:
+    if connection is None:
+        return
+    changed = connection.total_changes
+    # Giving back costs the next transaction its pages: an entry of the audit is not worth that.
+    if changed - entry.info.get("changed", 0) > _LARGE_CHANGE:
         connection.execute("PRAGMA shrink_memory")
+    entry.info["changed"] = changed
 
 
 def _still_there(path: Path, _connection: object, entry: ConnectionPoolEntry, _proxy: object) -> None:
