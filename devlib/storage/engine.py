@@ -34,6 +34,7 @@ _CONNECT_SECONDS = 10
 _CACHE_KIB = 131_072
 _READING_CACHE_KIB = 2048
 _LARGE_CHANGE = 1000  # rows
+_JOURNAL_BYTES = 64 << 20  # what is kept of the file of a larger journal
 _KEPT_OPEN = 8
 
 SetUp = Callable[[sqlite3.Connection], None]
@@ -148,6 +149,7 @@ def _set_up(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     connection.execute(f"PRAGMA journal_mode = {preferred_journal_mode()}")
+    connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}")
     # SQLite's own lower() knows ASCII only, PostgreSQL's all letters.
     connection.create_function("lower", 1, _lower, deterministic=True)
 
