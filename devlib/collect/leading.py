@@ -7,8 +7,8 @@ different scopes do not hinder each other.
 Followers of event feeds have leases of their own beside those of collectors, since the two do different
 things, and both are wanted for one network: a feed tells exactly and at once what its own network does, a
 collector gives at fixed distances a snapshot of all networks, those without a feed among them. With one lease
-for both, whichever came second would stand by for ever. Nor would it be worth much: reports and `devlib collect`
-ask at any time, so a collection beside a feed is an ordinary thing that no lease prevents.
+for both, whichever came second would stand by for ever; and it would prevent little, since reports and
+`devlib collect` ask at any time: a collection beside a feed is an ordinary thing.
 """
 
 import threading
