@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -141,7 +142,8 @@ def test_whoever_stands_by_writes_no_snapshot_and_keeps_no_house(home, monkeypat
     home.portal().follow(tell)
     assert told == [StandBy("simulator", "far:7", since)]
     assert kept == []
-    assert home.portal().snapshots().empty
+    with home.services.inventory.read() as reader:
+        assert list(reader.manifest(Scope())) == []
 
 
 @pytest.mark.here
@@ -155,7 +157,8 @@ def test_without_a_feed_nobody_stands_by(home):
             """Have nothing to give back."""
 
     lead_elsewhere(home)
-    home.services.networks = Networks([Served("simulator", frozenset(), Mute)])
+    networks = Networks([Served("simulator", frozenset(), Mute)])
+    home.services = replace(home.services, networks=networks)
     with pytest.raises(CapabilityMissing):
         home.portal().follow(lambda _: False)
 
