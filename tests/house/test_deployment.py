@@ -1,4 +1,4 @@
-"""The files of deploy/, without starting anything: what they call is there, and they agree with each other."""
+"""The files of deploy/, without starting anything: what they call is there, and they agree."""
 
 import re
 import shlex
@@ -104,14 +104,15 @@ def test_the_commands_of_compose_are_commands():
     assert len({parse_distance(each.every) for each in collectors}) == 1
 
 
-def test_the_environment_of_compose_is_read():
+def test_the_environment_of_compose_is_read(tmp_path):
     """Each variable is one that devlib, the AWS libraries or libpq read, and means what it should."""
     for service in own_services().values():
-        given = Asked(filled(service["environment"]))
+        # A home of the test: that of the deployment may be there, and not to be read.
+        given = Asked(filled(service["environment"]) | {"DEVLIB_HOME": str(tmp_path)})
         settings = load_settings(given)
         bucket = read_bucket(settings.lake, settings.bucket, settings.home, given)
         assert given.keys() <= given.names | BUCKET_VARIABLES | FOR_LIBPQ
-        assert str(settings.home) == given["DEVLIB_HOME"]
+        assert settings.home == tmp_path
         assert settings.database_url == given["DEVLIB_DATABASE"]
         assert bucket.address == given["DEVLIB_LAKE"]
 
@@ -188,7 +189,7 @@ def test_only_the_service_is_published_and_on_loopback_only():
 
 
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
-def test_units_start_commands(path):
+def test_units_start_commands(path, tmp_path):
     """Each unit starts a command whose words the parser takes, as an account of its own, in its home."""
     service = unit(path)["Service"]
     command = started(path)
@@ -202,10 +203,11 @@ def test_units_start_commands(path):
         }[path.stem]
     )
     assert service["User"] == service["Group"] == ["devlib"]
-    given = Asked(each.split("=", 1) for each in service["Environment"])
-    settings = load_settings(given)
+    environment = dict(each.split("=", 1) for each in service["Environment"])
+    given = Asked(environment | {"DEVLIB_HOME": str(tmp_path)})
+    load_settings(given)
     assert given.keys() <= given.names
-    assert str(settings.home) == f"/var/lib/{service['StateDirectory'][0]}"
+    assert environment["DEVLIB_HOME"] == f"/var/lib/{service['StateDirectory'][0]}"
     assert service["EnvironmentFile"] == ["-/etc/devlib/environment"]
     # What is written beside the home must be let through ProtectSystem=strict.
     written = [each for each in [getattr(command, "folder", None)] if each]
@@ -241,7 +243,9 @@ def test_systemd_takes_the_units(path, tmp_path):
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd is not installed here")
     for each in DEPLOY.glob("devlib*"):
-        text = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", each.read_text(encoding="utf-8"), flags=re.M)
+        text = re.sub(
+            r"^ExecStart=\S+", "ExecStart=/bin/true", each.read_text(encoding="utf-8"), flags=re.MULTILINE
+        )
         (tmp_path / each.name).write_text(text, encoding="utf-8")
     command = ["systemd-analyze", "verify", str(tmp_path / path.name)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -266,7 +270,7 @@ def nginx():
 
 
 def test_nginx_says_everything_where_it_may():
-    """Formats and zones stand outside of the server, for nginx takes them nowhere else; all names are known."""
+    """Formats and zones stand outside of the server, for nginx takes them nowhere else; names are known."""
     directives = nginx()
     at_top = {name for blocks, name, _ in directives if blocks == ()}
     assert at_top == {"limit_req_zone", "log_format"}

@@ -31,7 +31,7 @@ def waits(machine):
 
 
 def test_followers_take_over_from_each_other(tmp_path):
-    """A frozen leader is replaced and writes nothing when it wakes; so is a killed one; a stopped one gives its lease back."""
+    """A frozen leader is replaced and then writes nothing, a killed one too; a stopped one gives back."""
     stage = Stage(tmp_path, f"sqlite:///{tmp_path}/inventory.db", str(tmp_path / "lake"), {})
     stage.seed(DEVICES)
     one, two = (Machine(stage, name, ["follow", "--json"]) for name in ("one", "two"))
