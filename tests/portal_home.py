@@ -23,13 +23,18 @@ def mac_of(number: int) -> Mac:
 
 
 class Home:
-    """An opened home with its fleet; portals for any identity."""
+    """An opened home with its fleet; portals for any identity.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: the home.
+        database: URL of an empty database; by default a file in the home.
+    """
+
+    def __init__(self, folder: Path, database: str = "") -> None:
         self.folder = folder
         self.clock = FakeClock()
         networks = (SimulatorSettings(name="simulator", seed=7, registrars=1),)
-        self.settings = Settings(home=folder, account="tester", networks=networks)
+        self.settings = Settings(home=folder, database=database, account="tester", networks=networks)
         self.services = open_services(self.settings, self.clock)
         # Waiting moves the clock of the test.
         self.exports = MemoryStore(self.clock)

@@ -3,18 +3,22 @@
 from devlib.cli.command import CUSTOMER, DONE, SITE, Call, Command
 from devlib.cli.output import local, visible
 from devlib.cli.reporting import counts_text
-from devlib.collect import Flush, FlushKind
+from devlib.cli.standing_by import StandingBy
+from devlib.collect import Flush, FlushKind, StandBy
 from devlib.errors import TryLater
 from devlib.language import Message, message
 
 
 def follow(call: Call) -> int:
     """Follow until Ctrl+C, with one line for each thing done."""
+    others = StandingBy(call, _standing_by)
 
-    def tell(result: Flush | TryLater) -> bool:
+    def tell(result: Flush | TryLater | StandBy) -> bool:
+        if others.told(result):
+            return True
         if isinstance(result, TryLater):
             call.out.fail(result)
-        else:
+        elif isinstance(result, Flush):
             _show(call, result)
         return True
 
@@ -24,6 +28,13 @@ def follow(call: Call) -> int:
         except KeyboardInterrupt:
             call.out.say(message("Stopped. What was told is kept."))
     return DONE
+
+
+def _standing_by(network: str, leader: str, since: str) -> Message:
+    return message(
+        "{network} is followed by {leader} since {since}; standing by.",
+        network=network, leader=leader, since=since,
+    )  # fmt: skip
 
 
 def _show(call: Call, flush: Flush) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from devlib.cli.command import CUSTOMER, DONE, SITE, TRY_LATER, Call, Command, argument
 from devlib.cli.output import Output
+from devlib.cli.standing_by import StandingBy
 from devlib.collect import Collection, StandBy, parse_distance
 from devlib.errors import TryLater, UsageError
 from devlib.export import ExportKey, Overview, ReportFile, ReportRequest
@@ -33,19 +34,14 @@ def collect(call: Call) -> int:
 
 def _collect_for_ever(call: Call) -> None:
     every = parse_distance(call.arguments.every)
-    standing_by: list[str] = []
+    others = StandingBy(call, _standing_by)
 
     def tell(result: Collection | TryLater | StandBy) -> bool:
-        if isinstance(result, StandBy):
-            if not standing_by:
-                text = message("Another collector asks {network}; standing by.", network=result.network)
-                call.out.record({"standing_by": result.network}, text)
-            standing_by[:] = [result.network]
+        if others.told(result):
             return True
-        standing_by.clear()
         if isinstance(result, TryLater):
             call.out.fail(result)
-        else:
+        elif isinstance(result, Collection):
             _show(call, result)
         return True
 
@@ -54,6 +50,13 @@ def _collect_for_ever(call: Call) -> None:
             portal.keep_collecting(every, tell, call.arguments.customer, call.arguments.site)
         except KeyboardInterrupt:
             call.out.say(message("Stopped. What was collected is kept."))
+
+
+def _standing_by(network: str, leader: str, since: str) -> Message:
+    return message(
+        "{network} is asked by {leader} since {since}; standing by.",
+        network=network, leader=leader, since=since,
+    )  # fmt: skip
 
 
 def _show(call: Call, collection: Collection) -> None:

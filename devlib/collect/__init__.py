@@ -3,13 +3,14 @@
 from devlib.collect.answers import Failure
 from devlib.collect.asking import Progress, nobody_serves
 from devlib.collect.collection import Collection, Collector
-from devlib.collect.following import Beside, Flush, FlushKind, Follower
-from devlib.collect.leading import Leadership, StandBy, beating
+from devlib.collect.following import Beside, Flush, FlushKind, Follower, require_feed
+from devlib.collect.leading import Leadership, StandBy, Tenure, beating
 from devlib.collect.networks import Networks, Served, configured_networks
 from devlib.collect.probing import ProbedLine, probe_lines
 from devlib.collect.rule import EXPIRY_SLACK, STATES_SQL, Evidence, Known, Verdict, judge, newest
 from devlib.collect.schedule import keep_collecting, parse_distance
 from devlib.collect.status import DeviceStatus, LineStatus, ask_device
+from devlib.collect.succession import keep_following
 from devlib.collect.waiting import run_blocking
 
 __all__ = [
@@ -32,15 +33,18 @@ __all__ = [
     "Progress",
     "Served",
     "StandBy",
+    "Tenure",
     "Verdict",
     "ask_device",
     "beating",
     "configured_networks",
     "judge",
     "keep_collecting",
+    "keep_following",
     "newest",
     "nobody_serves",
     "parse_distance",
     "probe_lines",
+    "require_feed",
     "run_blocking",
 ]

@@ -116,22 +116,26 @@ class Collector:
             states.update(self._states(each))
         return Collection(snapshots[-1], dict(states), tuple(asked.failures()))
 
-    def write_told(self, scope: Scope, lines: pa.Table, asked: Asked) -> Snapshot:
+    def write_told(
+        self, scope: Scope, lines: pa.Table, asked: Asked, fences: Mapping[str, int] | None = None
+    ) -> Snapshot:
         """Write what an event feed told of single lines, beside the snapshots.
 
         Args:
             scope: of the feed.
             lines: of the inventory, as `lines` returns them; only those of `asked` are written.
             asked: what was told of them.
+            fences: of the leases under which it is written, by name.
 
         Raises:
             StorageUnavailable: nothing can be written.
+            LeadLost: another follower has taken over; nothing was written.
         """
         observed_at = self._observed_at(scope, asked.since)
         collected = Collected(scope.provider, scope.customer, _only(scope.sites), observed_at)
         of_these = lines_sql(lines.column("line_key").to_pylist())
         previous = Past(self._lake, scope).table(of_these)
-        return self._lake.append(*self._join(lines, asked, observed_at, previous), collected)
+        return self._lake.append(*self._join(lines, asked, observed_at, previous), collected, fences)
 
     def _observed_at(self, scope: Scope, since: datetime) -> datetime:
         """Return when asking began; later than all that is known, even if the machine's clock went back."""

@@ -57,16 +57,24 @@ class Flusher:
         networks: which of them answers for a customer; what another one tells of its lines does not count.
         scope: whose lines.
         clock: when it is.
+        fences: of the leases under which it is written, by name.
     """
 
     def __init__(
-        self, collector: Collector, lake: Lake, networks: Networks, scope: Scope, clock: Clock
+        self,
+        collector: Collector,
+        lake: Lake,
+        networks: Networks,
+        scope: Scope,
+        clock: Clock,
+        fences: Mapping[str, int] | None = None,
     ) -> None:
         self._collector = collector
         self._lake = lake
         self._networks = networks
         self._scope = scope
         self._clock = clock
+        self._fences = fences
         self._lines: pa.Table | None = None
         self._read_at: datetime | None = None
         # The last refresh of each line that only moved its expiry, by network and form of its line port.
@@ -94,6 +102,7 @@ class Flusher:
 
         Raises:
             StorageUnavailable: nothing was written.
+            LeadLost: another follower has taken over; nothing was written.
         """
         by_form: dict[str, list[Change]] = defaultdict(list)
         for change in changes:
@@ -173,7 +182,8 @@ class Flusher:
         keys = pa.array([key for key, *_ in found], pa.int64())
         lines = _require(self._lines)
         lines = lines.filter(pc.is_in(lines.column("line_key"), keys)).drop_columns(["form"])
-        result.snapshot, result.rows = self._collector.write_told(self._scope, lines, asked), len(found)
+        result.snapshot = self._collector.write_told(self._scope, lines, asked, self._fences)
+        result.rows = len(found)
 
 
 def _require(lines: pa.Table | None) -> pa.Table:

@@ -9,6 +9,9 @@ A refresh that only moves an expiry is not written at once: one row for each lin
 once where the expiry that readers see is less than a minute ahead. So `expires_at` in `line_states` lies at
 most half a minute behind, and after a clean end not at all; a later collection never takes a refreshed line
 for an aged one, unless the follower was killed in that half minute.
+
+Of several followers with the same scope one leads, see `devlib.collect.leading`. The others do not listen
+meanwhile: whoever takes over begins with a whole collection, as after every time in which no feed was heard.
 """
 
 import asyncio
@@ -25,9 +28,10 @@ from devlib.collect.answers import Failure
 from devlib.collect.asking import reason_of
 from devlib.collect.collection import Collector
 from devlib.collect.flushing import Flusher, Written
+from devlib.collect.leading import Tenure
 from devlib.collect.networks import Networks, Served
 from devlib.collect.waiting import run_blocking
-from devlib.errors import CapabilityMissing, TryLater
+from devlib.errors import CapabilityMissing, LeadLost, TryLater
 from devlib.language import Message, message
 from devlib.model import LineState, Scope
 from devlib.network import Change, FeedEvent, FeedLost, Network
@@ -94,6 +98,7 @@ class Follower:
         clock: when it is.
         beside: runs the writing while the feeds are heard; by default in a thread. With a clock that a test
             moves, time must not run on meanwhile.
+        tenure: under whose leases it writes; without, it is alone.
     """
 
     def __init__(
@@ -105,9 +110,12 @@ class Follower:
         clock: Clock,
         *,
         beside: Beside = asyncio.to_thread,
+        tenure: Tenure | None = None,
     ) -> None:
         self._collector = collector
-        self._flusher = Flusher(collector, lake, networks, scope, clock)
+        self._tenure = tenure
+        self._fences = None if tenure is None else tenure.fences
+        self._flusher = Flusher(collector, lake, networks, scope, clock, self._fences)
         self._networks = networks
         self._scope = scope
         self._clock = clock
@@ -123,7 +131,7 @@ class Follower:
         self._refreshed = clock.monotonic()
 
     def follow(self, tell: Tell) -> None:
-        """Follow until `tell` returns false.
+        """Follow until `tell` returns false, or was given that another follower leads (`LeadLost`).
 
         Args:
             tell: is given each thing done, or the passing error that stood in its place.
@@ -138,12 +146,7 @@ class Follower:
         pushing = [each for each in sources if each[1].capabilities.push]
         try:
             if not pushing:
-                raise CapabilityMissing(
-                    message("No network tells of its changes by itself."),
-                    remedy=message(
-                        "Set `events` of the network in devlib.toml, or use devlib collect --every."
-                    ),
-                )
+                raise _no_feed()
             await self._hear_and_write(pushing, tell)
         finally:
             for _, source in sources:
@@ -157,7 +160,11 @@ class Follower:
                 self._take()
                 # The lake is written in a thread, so that the feeds are heard meanwhile.
                 for each in await self._beside(self._work):
-                    if not tell(each):
+                    goes_on = tell(each)
+                    if isinstance(each, LeadLost):
+                        self._drop_all()
+                        return
+                    if not goes_on:
                         return
         finally:
             for ear in ears:
@@ -200,6 +207,8 @@ class Follower:
             return done
         with self._writing:
             try:
+                if self._tenure is not None:
+                    self._tenure.require()
                 for flush in self._turn():
                     done.append(flush)  # noqa: PERF402 - what was done before a failure is told too
             except TryLater as error:
@@ -230,7 +239,7 @@ class Follower:
         if self._due is None or self._clock.monotonic() < self._due:
             return
         self._flusher.read_lines()
-        collection = self._collector.collect(self._scope)
+        collection = self._collector.collect(self._scope, fences=self._fences)
         self._flusher.forget()
         self._due = None
         if collection.failures or self._lost:
@@ -283,6 +292,12 @@ class Follower:
             unknown=written.unknown,
         )
 
+    def _drop_all(self) -> None:
+        """Forget what was heard: whoever took over has read what it left."""
+        self._heard, self._due = [], None
+        self._waiting.clear()
+        self._flusher.forget()
+
     def _write_the_rest(self) -> None:
         """Write what was heard and put off, so that the next collection knows true expiries."""
         with self._writing:
@@ -293,3 +308,30 @@ class Follower:
                 list(self._refreshes())
             except TryLater:
                 return  # the lake is away: the next collection reads all lines anyway
+
+
+def require_feed(networks: Networks) -> None:
+    """Make sure that a network pushes its changes.
+
+    Args:
+        networks: to be followed; none is connected to.
+
+    Raises:
+        CapabilityMissing: none does.
+    """
+
+    async def look() -> None:
+        sources = [served.open() for served in networks.served]
+        for each in sources:
+            await each.close()
+        if not any(each.capabilities.push for each in sources):
+            raise _no_feed()
+
+    run_blocking(look())
+
+
+def _no_feed() -> CapabilityMissing:
+    return CapabilityMissing(
+        message("No network tells of its changes by itself."),
+        remedy=message("Set `events` of the network in devlib.toml, or use devlib collect --every."),
+    )

@@ -1,33 +1,45 @@
-"""Of several collectors with the same scope, one leads each network; the others stand by.
+"""Of several collectors with the same scope, one leads each network; the others stand by. So do followers.
 
 The leases are in the inventory's database, so that it does not matter on which machine a collector runs. A
 collector needs the leases of all networks that serve its scope, and gets all or none. Collectors with
 different scopes do not hinder each other.
+
+Followers of event feeds have leases of their own beside those of collectors, since the two do different
+things, and both are wanted for one network: a feed tells exactly and at once what its own network does, a
+collector gives at fixed distances a snapshot of all networks, those without a feed among them. With one lease
+for both, whichever came second would stand by for ever; and it would prevent little, since reports and
+`devlib collect` ask at any time: a collection beside a feed is an ordinary thing.
 """
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 from devlib.clock import Clock
 from devlib.collect.networks import Networks
-from devlib.errors import Conflict, TryLater
+from devlib.errors import Conflict, LeadLost, StorageUnavailable, TryLater
+from devlib.language import message
 from devlib.model import Scope
-from devlib.storage import FREE, Inventory, Lease, ended, own_name
+from devlib.storage import FREE, Inventory, Lease, ended, own_name, own_place
 
 _BEATS = 5  # within the patience
 
 
 @dataclass(frozen=True, slots=True)
 class StandBy:
-    """Another collector leads.
+    """Another collector, or another follower, leads.
 
     Args:
-        network: the lease that it holds.
+        network: which it leads.
+        place: machine and process number of the leader; empty where they are not known.
+        since: when it began to lead, by its own clock, UTC; `None` where that is not known.
     """
 
     network: str
+    place: str = ""
+    since: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -52,6 +64,7 @@ class Leadership:
         patience: seconds without a sign of life after which a leader is replaced; a leader of this machine
             whose process has ended is replaced at once.
         holder: name of this collector; by default that of the process.
+        purpose: what is done under the leases; those of different purposes do not hinder each other.
     """
 
     def __init__(
@@ -63,6 +76,7 @@ class Leadership:
         *,
         patience: float,
         holder: str = "",
+        purpose: str = "",
     ) -> None:
         self.inherited = False
         self.patience = patience
@@ -71,6 +85,7 @@ class Leadership:
         self._scope = scope
         self._clock = clock
         self._holder = holder or own_name()
+        self._purpose = purpose
         self._fences: dict[str, int] = {}
         self._watched: dict[str, _Watched] = {}
         self._lock = threading.Lock()
@@ -80,6 +95,11 @@ class Leadership:
         """The leases held, by name, for what is written under them."""
         with self._lock:
             return dict(self._fences)
+
+    @property
+    def pause(self) -> float:
+        """Seconds between two signs of life, and between two looks of those who stand by."""
+        return self.patience / _BEATS
 
     def lead(self) -> StandBy | None:
         """Take the leases, or see that they are still held; return `None` where this collector leads.
@@ -95,7 +115,7 @@ class Leadership:
             try:
                 standing_by = self._take(names)
             except Conflict:  # made by another collector in this very moment
-                standing_by = StandBy(names[0])
+                standing_by = _stand_by(names[0])
             except TryLater:
                 # What could not be seen says nothing about the leader.
                 self._watched.clear()
@@ -134,9 +154,9 @@ class Leadership:
             # All are looked at, in one order, before any is taken: all or none.
             seen = {name: writer.lease(name) for name in names}
             if busy := [name for name in names if not self._may_take(seen[name])]:
-                return StandBy(busy[0].partition("\n")[0])
+                return _stand_by(busy[0], seen[busy[0]])
             for name, lease in seen.items():
-                taken[name] = writer.take_lease(name, self._holder, lease).fence
+                taken[name] = writer.take_lease(name, self._holder, lease, own_place()).fence
         self.inherited |= any(lease is not None and lease.holder != FREE for lease in seen.values())
         self._fences, self._watched = taken, {}
         return None
@@ -157,7 +177,52 @@ class Leadership:
         found = {self._networks.for_customer(each.provider, each.name) for each in customers}
         scope = self._scope
         parts = (scope.provider or "*", scope.customer or "*", *sorted(scope.sites or ()))
-        return sorted(f"{each.name if each else '-'}\n{' / '.join(parts)}" for each in found or {None})
+        purpose = f"\n{self._purpose}" if self._purpose else ""
+        return sorted(
+            f"{each.name if each else '-'}\n{' / '.join(parts)}{purpose}" for each in found or {None}
+        )
+
+
+class Tenure:
+    """The time for which a leadership leads without a break, for one who writes little by little.
+
+    Attributes:
+        fences: of its leases, as they were at its beginning; what is written under others is not written.
+
+    Args:
+        leadership: leads now.
+        clock: between two looks.
+    """
+
+    def __init__(self, leadership: Leadership, clock: Clock) -> None:
+        self.fences = leadership.fences
+        self._leadership = leadership
+        self._clock = clock
+        self._looked = clock.monotonic()
+
+    def require(self) -> None:
+        """See now and then that it goes on, also where nothing is written.
+
+        Raises:
+            LeadLost: another one leads, or did meanwhile, or other leases are needed now.
+        """
+        if self._clock.monotonic() - self._looked < self._leadership.pause:
+            return
+        self._looked = self._clock.monotonic()
+        # A database that is away is away for the others too; whoever has to write will hear of it.
+        with suppress(StorageUnavailable):
+            if (other := self._leadership.lead()) is not None:
+                raise LeadLost(message("Another process has taken over."), where=other.network)
+            if self._leadership.fences != self.fences:
+                raise LeadLost(
+                    message("The networks of the scope have changed, or another process led for a while."),
+                    remedy=message("Nothing needs to be done: it begins anew by itself."),
+                )
+
+
+def _stand_by(name: str, lease: Lease | None = None) -> StandBy:
+    network = name.partition("\n")[0]
+    return StandBy(network) if lease is None else StandBy(network, lease.place, lease.since)
 
 
 @contextmanager
@@ -166,10 +231,10 @@ def beating(leadership: Leadership, seconds: float | None = None) -> Iterator[No
 
     Args:
         leadership: its leases.
-        seconds: between two beats; by default a fifth of the patience.
+        seconds: between two beats; by default `pause` of the leadership.
     """
     stop = threading.Event()
-    pause = leadership.patience / _BEATS if seconds is None else seconds
+    pause = leadership.pause if seconds is None else seconds
 
     def keep() -> None:
         while not stop.wait(pause):

@@ -12,7 +12,6 @@ from devlib.language import message
 from devlib.model import Scope
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
-_LOOKS = 5  # within the patience, of those who stand by
 _DISTANCE = re.compile(r"(\d+(?:\.\d+)?)\s*([smh])")
 
 
@@ -111,7 +110,7 @@ class _Rounds:
         """Wait for the next multiple; whoever stands by looks more often, so that a turn is taken soon."""
         seconds = self._every.total_seconds()
         if standing_by and self._leadership is not None:
-            self._clock.sleep(min(seconds, self._leadership.patience / _LOOKS))
+            self._clock.sleep(min(seconds, self._leadership.pause))
             return
         passed = self._clock.monotonic() - self._start
         self._clock.sleep(seconds - passed % seconds)

@@ -108,7 +108,7 @@ class Settings(Section):
         None, ge=1, description="Days (UTC) for which snapshots are kept; none: for ever."
     )
     takeover_seconds: Seconds = Field(
-        15.0, description="Seconds without a sign of life after which another collector takes over."
+        15.0, description="Seconds without a sign of life after which another process takes over."
     )
     device_types: Path | None = Field(None, description="File of the administrator's device types.")
     practice_moment: datetime | None = Field(

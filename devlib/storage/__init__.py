@@ -22,7 +22,7 @@ from devlib.storage.line_rows import LineFilter, LineRows, choose_lines
 from devlib.storage.manifest import Collected, Snapshot, current
 from devlib.storage.pages import Kind, Order, Paged, Pages, empty_pages, frame_pages, table_kinds
 from devlib.storage.periods import PeriodRows, Span, period_dataset, state_periods
-from devlib.storage.process_name import ended, own_name
+from devlib.storage.process_name import ended, own_name, own_place
 from devlib.storage.publishing import write_whole
 from devlib.storage.query import Newest, Source, newest_observations, observations, to_frame
 from devlib.storage.query import run as run_query
@@ -100,6 +100,7 @@ __all__ = [
     "observations",
     "open_inventory",
     "own_name",
+    "own_place",
     "period_dataset",
     "run_query",
     "spare_memory",

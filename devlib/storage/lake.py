@@ -17,7 +17,7 @@ from uuid import uuid4
 import duckdb
 
 from devlib.clock import Clock
-from devlib.errors import StorageUnavailable
+from devlib.errors import LeadLost, StorageUnavailable
 from devlib.language import message
 from devlib.model import OBSERVATIONS, Scope
 from devlib.storage.inventory import Inventory
@@ -140,7 +140,12 @@ class Lake:
             )
 
     def append(
-        self, sql: str, inputs: Mapping[str, Any], values: Mapping[str, object], collected: Collected
+        self,
+        sql: str,
+        inputs: Mapping[str, Any],
+        values: Mapping[str, object],
+        collected: Collected,
+        fences: Mapping[str, int] | None = None,
     ) -> Snapshot:
         """Write rows of single lines that changed, beside the snapshots; readers see them at once.
 
@@ -152,14 +157,16 @@ class Lake:
             inputs: relations that it reads.
             values: its parameters.
             collected: the scope of the feed; `changes` is set here.
+            fences: of the leases under which it is written, by name.
 
         Returns:
             The entry in the manifest; the one put together, where that was done.
 
         Raises:
             StorageUnavailable: the folder cannot be written.
+            LeadLost: another process has one of the leases now; nothing was entered.
         """
-        entry = self.write(sql, inputs, values, replace(collected, changes=True))
+        entry = self.write(sql, inputs, values, replace(collected, changes=True), fences)
         place = Scope(collected.provider, collected.customer, _sites(collected))
         small = self._changes_since_whole(place, collected)
         if len(small) <= _MOST_CHANGES:
@@ -167,6 +174,7 @@ class Lake:
         together = self._put_together(small, replace(collected, changes=True))
         try:
             with self.inventory.write() as writer:
+                writer.require_fences(fences or {})
                 merged = writer.add_snapshot(
                     together.collected,
                     path=together.path,
@@ -176,7 +184,7 @@ class Lake:
                 )
                 if writer.retire_snapshots([each.id for each in small], self._clock.now()) < len(small):
                     raise Overtaken
-        except Overtaken:
+        except (Overtaken, LeadLost):  # the entry is there; putting together is now somebody else's
             self.files.remove([together.path])
             return entry
         return merged

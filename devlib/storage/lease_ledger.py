@@ -7,7 +7,8 @@ hour and does not know that it was replaced writes nothing (the fencing token of
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
 
 from sqlalchemy import insert, select, update
 
@@ -29,12 +30,16 @@ class Lease:
         holder: name of the process; `FREE` for none.
         fence: how often it changed hands.
         beat: how often the holder showed that it lives.
+        place: where the holder runs, for people.
+        since: when it took the lease by its own clock, UTC, for people; `None` where that is not known.
     """
 
     name: str
     holder: str
     fence: int
     beat: int
+    place: str = ""
+    since: datetime | None = None
 
 
 class LeaseWriter(Connected):
@@ -46,23 +51,24 @@ class LeaseWriter(Connected):
         row = self.connection.execute(found).one_or_none()
         return None if row is None else Lease(*row)
 
-    def take_lease(self, name: str, holder: str, seen: Lease | None) -> Lease:
+    def take_lease(self, name: str, holder: str, seen: Lease | None, place: str = "") -> Lease:
         """Make `holder` the holder of a lease.
 
         Args:
             name: of the lease.
             holder: name of the process.
             seen: what `lease` returned in this transaction.
+            place: where that process runs, for people.
 
         Raises:
             Conflict: another process made the lease just now.
         """
+        fence = 1 if seen is None else seen.fence + 1
+        taken = Lease(name, holder, fence, 0, place, self._clock.now())
         if seen is None:
-            self.connection.execute(insert(leases).values(name=name, holder=holder, fence=1, beat=0))
-            return Lease(name, holder, 1, 0)
-        taken = Lease(name, holder, seen.fence + 1, 0)
-        change = update(leases).where(leases.c.name == name)
-        self.connection.execute(change.values(holder=holder, fence=taken.fence, beat=0))
+            self.connection.execute(insert(leases).values(asdict(taken)))
+        else:
+            self.connection.execute(update(leases).where(leases.c.name == name).values(asdict(taken)))
         return taken
 
     def beat_lease(self, name: str, fence: int) -> bool:
@@ -90,7 +96,7 @@ class LeaseWriter(Connected):
             if self.connection.execute(found).scalar() != fences[name]:
                 raise LeadLost(
                     message("Another process has taken over; nothing was written."),
-                    where=name,
+                    where=name.partition("\n")[0],  # the network; scope and purpose say nothing to people
                     remedy=message(
                         "Nothing needs to be done: this one stands by and takes over in its turn."
                     ),

@@ -1,6 +1,7 @@
 """A name for this process by which others can see that it has ended, where the kernel lets them."""
 
 import os
+import platform
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +16,11 @@ def own_name(kernel: Path = _KERNEL) -> str:
     """
     process = os.getpid()
     return f"{_place(kernel)} {process} {_start(kernel, process)}"
+
+
+def own_place() -> str:
+    """Return on which machine this process runs and its number, for people who look for it."""
+    return f"{platform.node() or '?'}:{os.getpid()}"
 
 
 def ended(name: str, kernel: Path = _KERNEL) -> bool:

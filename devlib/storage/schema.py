@@ -26,7 +26,7 @@ from sqlalchemy import (
     false,
 )
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest migration; a test holds it against the folder of migrations."""
 
 _NAMES = {
@@ -303,6 +303,9 @@ leases = Table(
     _text("holder"),
     Column("fence", BigInteger, nullable=False),
     Column("beat", BigInteger, nullable=False),
+    # For people only, who want to know who leads: no rule reads them.
+    Column("place", Text, nullable=False, server_default=""),
+    Column("since", Moment),
 )
 
 # One row where this inventory was copied from another one, or is being copied.

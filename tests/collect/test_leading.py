@@ -1,5 +1,7 @@
 """Of several collectors one leads: whoever dies is replaced, and whoever was replaced writes nothing."""
 
+import os
+import platform
 import subprocess
 import sys
 from datetime import timedelta
@@ -51,10 +53,10 @@ def collector(inventory):
 
 
 def test_one_leads_and_the_others_stand_by(collector):
-    """The first gets the leases and keeps them; another one is told which network is taken."""
+    """The first gets the leases and keeps them; another one is told who leads which network, since when."""
     first, second = collector("a"), collector("b")
     assert first.lead() is None
-    assert second.lead() == StandBy("one")
+    assert second.lead() == StandBy("one", f"{platform.node()}:{os.getpid()}", FakeClock().now())
     assert first.lead() is None
     assert not first.inherited
     assert second.inherited
@@ -74,7 +76,7 @@ def test_whoever_is_silent_for_too_long_is_replaced(collector):
     assert second.lead() is not None
     second.clock.advance(1)
     assert second.lead() is None
-    assert first.lead() == StandBy("one")
+    assert first.lead().network == "one"
 
 
 def test_whoever_was_replaced_writes_nothing(collector, inventory):
@@ -123,9 +125,9 @@ def test_different_scopes_and_networks_do_not_hinder_each_other(collector):
     assert of_a.lead() is None
     assert of_both.lead() is None
     assert len(of_both.fences) == 2
-    assert other.lead() == StandBy("one")
+    assert other.lead().network == "one"
     only_two = collector("d", EVERYTHING, (network("two"),))
-    assert only_two.lead() == StandBy("two")
+    assert only_two.lead().network == "two"
 
 
 def test_what_could_not_be_seen_says_nothing_about_the_leader(collector, monkeypatch):

@@ -1,11 +1,17 @@
 """Following through the portal: authorised, audited, within the scope."""
 
+import json
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import pytest
 
 from devlib.cli import main
-from devlib.collect import FlushKind
-from devlib.errors import NotAllowed, NotFound
+from devlib.collect import FlushKind, Leadership, Networks, Served, StandBy
+from devlib.errors import CapabilityMissing, NotAllowed, NotFound
 from devlib.model import Role, Scope
+from devlib.storage import FREE
 
 PORT = "11@lyon.bakery.example"
 
@@ -85,3 +91,104 @@ def test_the_command_prints_one_line_for_each_flush(home, monkeypatch, capsys):
     assert "the feed is lost" in said
     assert "all 6 lines read: 6 aged" in said
     assert "3 lines changed, 4 refreshed, 5 events of unknown line ports" in said
+
+
+LEASE = "simulator\n* / *\nfollow"
+
+
+def lead_elsewhere(home):
+    """Let a follower of another machine lead; return since when."""
+    with home.services.inventory.write() as writer:
+        return writer.take_lease(LEASE, "another boot 1 2", None, "far:7").since
+
+
+@pytest.mark.here
+def test_a_follower_gives_its_lease_back(home):
+    """When following ends, another one may lead at once; until then the lease is held."""
+    holders = []
+
+    def tell(_):
+        with home.services.inventory.write() as writer:
+            holders.append(writer.lease(LEASE).holder)
+        return False
+
+    home.portal().follow(tell, beside=without_a_thread)
+    with home.services.inventory.write() as writer:
+        holders.append(writer.lease(LEASE).holder)
+    assert holders[0] != FREE
+    assert holders[1:] == [FREE]
+
+
+@pytest.mark.here
+def test_whoever_stands_by_writes_no_snapshot_and_keeps_no_house(home, monkeypatch):
+    """While another machine follows, this one says so, and leaves lake and closed days to the other one."""
+    monkeypatch.setattr("devlib.portal.following._LOOK_SECONDS", 0.001)
+    since = lead_elsewhere(home)
+    looks, kept = threading.Semaphore(0), []
+    real = Leadership.fences
+
+    def fences(self):
+        looks.release()
+        return real.fget(self)
+
+    monkeypatch.setattr(Leadership, "fences", property(fences))
+    monkeypatch.setattr("devlib.portal.following.DailyHousekeeping.look", kept.append)
+    told = []
+
+    def tell(result):
+        told.append(result)
+        return not all(looks.acquire(timeout=10) for _ in range(3))
+
+    home.portal().follow(tell)
+    assert told == [StandBy("simulator", "far:7", since)]
+    assert kept == []
+    with home.services.inventory.read() as reader:
+        assert list(reader.manifest(Scope())) == []
+
+
+@pytest.mark.here
+def test_without_a_feed_nobody_stands_by(home):
+    """Where no network tells of its changes, that is said at once, whoever leads."""
+
+    class Mute:
+        capabilities = type(home.simulator.capabilities)()
+
+        async def close(self):
+            """Have nothing to give back."""
+
+    lead_elsewhere(home)
+    networks = Networks([Served("simulator", frozenset(), Mute)])
+    home.services = replace(home.services, networks=networks)
+    with pytest.raises(CapabilityMissing):
+        home.portal().follow(lambda _: False)
+
+
+@pytest.mark.here
+@pytest.mark.parametrize("command", ["follow", "collect --every 5m"])
+def test_the_commands_say_once_who_leads(home, monkeypatch, capsys, command):
+    """Whoever stands by prints one line, and one more only when the leader has changed."""
+    since = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
+    seen = [StandBy("lab", "far:7", since)] * 3 + [StandBy("lab", "near:8", since)] * 2 + [StandBy("lab")]
+
+    def stand_by(_, tell):
+        assert all(tell(each) for each in seen)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("devlib.portal.Portal.follow", lambda self, tell, *_: stand_by(self, tell))
+    monkeypatch.setattr(
+        "devlib.portal.Portal.keep_collecting", lambda self, _, tell, *__: stand_by(self, tell)
+    )
+    monkeypatch.setenv("DEVLIB_HOME", str(home.folder))
+    assert main(["--language", "en", *command.split()]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "standing by" in line]
+    verb = "followed" if command == "follow" else "asked"
+    local = since.astimezone()
+    assert lines == [
+        f"lab is {verb} by far:7 since {local:%Y-%m-%d %H:%M:%S}; standing by.",
+        f"lab is {verb} by near:8 since {local:%Y-%m-%d %H:%M:%S}; standing by.",
+        f"lab is {verb} by – since –; standing by.",
+    ]
+    assert main(["--json", *command.split()]) == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "standing_by" in line]
+    assert records[0] == {"standing_by": "lab", "leader": "far:7", "since": "2026-11-02T08:00:00Z"}
+    assert len(records) == 3
