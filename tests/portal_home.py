@@ -1,6 +1,10 @@
 """A small home for tests: one provider, two customers, four sites, a simulator, a clock that stands still."""
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,11 +26,24 @@ def mac_of(number: int) -> Mac:
     return Mac(0x805EC0 << 24 | number)
 
 
+@cache
+def _seeded() -> Path:
+    """Return a folder with the fleet, made once for each run and closed; every home is a copy of it."""
+    place = Path(tempfile.mkdtemp(prefix="devlib-home-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    home = Home(place / "home", seeded=False)
+    home._seed()
+    home.services.close()
+    return home.folder
+
+
 class Home:
     """An opened home with its fleet; portals for any identity."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, seeded: bool = True) -> None:
         self.folder = folder
+        if seeded:
+            shutil.copytree(_seeded(), folder, dirs_exist_ok=True)
         self.clock = FakeClock()
         networks = (SimulatorSettings(name="simulator", seed=7, registrars=1),)
         self.settings = Settings(home=folder, account="tester", networks=networks)
@@ -34,7 +51,6 @@ class Home:
         # Waiting moves the clock of the test.
         self.exports = MemoryStore(self.clock)
         self.services.coordinators.append(MemoryCoordinator(self.exports, self.settings.export))
-        self._seed()
 
     @property
     def simulator(self):
