@@ -3,7 +3,6 @@
 import asyncio
 import importlib.util
 import shutil
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ from devlib.errors import DevlibError, NotAllowed, StorageUnavailable
 from devlib.language import Message, message
 from devlib.network import Examined, Part, capability_words, examine
 from devlib.portal import Portal
-from devlib.storage import WAL_SAFE_SINCE
+from devlib.storage import SQLITE_VERSION, WAL_SAFE_SINCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +73,10 @@ def _database(portal: Portal) -> Finding:
     mode = portal.services.inventory.journal_mode_in_use()
     if not mode:
         return Finding("database", works=True, needed=True, text=message("PostgreSQL answers."))
-    safe = sqlite3.sqlite_version_info >= WAL_SAFE_SINCE
+    safe = SQLITE_VERSION >= WAL_SAFE_SINCE
     text = message(
         "SQLite {version}, journal mode {mode} ({why})",
-        version=sqlite3.sqlite_version,
+        version=".".join(map(str, SQLITE_VERSION)),
         mode=mode,
         why=message("newer than the WAL-reset defect")
         if safe

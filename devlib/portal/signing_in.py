@@ -126,16 +126,21 @@ def stored_identity(reader: Reader, principal: str) -> Identity | None:
     Raises:
         NotAllowed: several service providers have a customer of that name.
     """
-    found = reader.identity(principal)
+    return completed(reader, reader.identity(principal))
+
+
+def completed(reader: Reader, found: Identity | None) -> Identity | None:
+    """Return an identity as it is stored with the service provider of its customer; see `stored_identity`."""
     if found is None or found.scope.customer is None or found.scope.provider is not None:
         return found
     providers = {each.provider for each in reader.customers(found.scope)}
     if len(providers) > 1:
         raise NotAllowed(
             message(
-                "The scope of {principal} names a customer that several providers have.", principal=principal
+                "The scope of {principal} names a customer that several providers have.",
+                principal=found.principal,
             ),
-            remedy=store_it(principal),
+            remedy=store_it(found.principal),
         )
     return replace(found, scope=replace(found.scope, provider=next(iter(providers), None)))
 

@@ -8,7 +8,7 @@ from devlib.errors import NotAllowed, NotSignedIn, StorageUnavailable
 from devlib.language import Message, message
 from devlib.model import Identity
 from devlib.portal.services import Services
-from devlib.portal.signing_in import not_stored, store_it, stored_identity
+from devlib.portal.signing_in import completed, not_stored, store_it, stored_identity
 from devlib.portal.tokens import PREFIX, digest_of
 from devlib.storage import ApiToken, Reader
 
@@ -57,7 +57,7 @@ class TokenSignIn:
             self._fresh = None
             return fresh
         with self._services.inventory.read() as reader:
-            return self._identity(reader, reader.api_token(self._number))
+            return self._identity(reader, *self._kept(reader))
 
     def sign_in(self) -> Identity:
         """Do as `read`, and note that the token was used.
@@ -66,9 +66,9 @@ class TokenSignIn:
         only counted, or everybody could fill the audit.
         """
         with self._services.inventory.read() as reader:
-            token = reader.api_token(self._number)
+            token, stored = self._kept(reader)
             try:
-                identity = self._identity(reader, token)
+                identity = self._identity(reader, token, stored)
             except NotAllowed as error:
                 refusal: NotAllowed | None = error
             else:
@@ -82,15 +82,19 @@ class TokenSignIn:
         self._fresh = identity
         return identity
 
-    def _identity(self, reader: Reader, token: ApiToken | None) -> Identity:
-        identity = stored_identity(reader, self._checked(token).principal)
+    def _kept(self, reader: Reader) -> tuple[ApiToken | None, Identity | None]:
+        return reader.bearer(self._number) or (None, None)
+
+    def _identity(self, reader: Reader, token: ApiToken | None, stored: Identity | None) -> Identity:
+        self._check(token)
+        identity = completed(reader, stored)
         if identity is None:
             raise NotAllowed(
                 message("The identity of this token is not stored any more."), remedy=_ask_for_one()
             )
         return identity
 
-    def _checked(self, token: ApiToken | None) -> ApiToken:
+    def _check(self, token: ApiToken | None) -> None:
         right = compare_digest(self._digest, _NOBODY if token is None else token.digest)
         if token is None or not right:
             raise not_signed_in()
@@ -98,7 +102,6 @@ class TokenSignIn:
             raise not_signed_in(message("The token was revoked."))
         if token.expires_at <= self._services.clock.now():
             raise not_signed_in(message("The token has expired."))
-        return token
 
     def _record_refusal(self, token: ApiToken, error: NotAllowed) -> None:
         with self._services.inventory.write() as writer:

@@ -53,21 +53,27 @@ def encode(value: object, language: Language = "en") -> Json:
     Raises:
         TypeError: there is no rule for a value of this type.
     """
-    if value is None or type(value) in _PLAIN:
+    kind: Any = type(value)  # its cached answers want a type that can be hashed, as every one can
+    if value is None or kind in _PLAIN:
         return value
-    for kind, write in _WRITERS:
-        if isinstance(value, kind):
-            return write(value)
+    if (write := _writer(kind)) is not None:
+        return write(value)
     if isinstance(value, Message):
         return _encoded_message(value, language)
+    if names := _field_names(kind):
+        return {name: encode(getattr(value, name), language) for name in names}
     return _encoded_container(value, language)
+
+
+@lru_cache(maxsize=256)
+def _writer(kind: Any) -> Any:  # noqa: ANN401 - a function
+    """Return what writes values of a class that needs no look at its parts; `None` for other classes."""
+    return next((write for kinds, write in _WRITERS if issubclass(kind, kinds)), None)
 
 
 def _encoded_container(value: object, language: Language) -> Json:
     if isinstance(value, Mapping):
         return {str(encode(key)): encode(each, language) for key, each in value.items()}
-    if names := _field_names(type(value)):
-        return {name: encode(getattr(value, name), language) for name in names}
     if isinstance(value, AbstractSet):
         return sorted(encode(each, language) for each in value)
     if isinstance(value, Sequence):
@@ -219,6 +225,7 @@ def _class_schema(kind: Any, named: dict[str, Json]) -> Json:  # noqa: ANN401
     return {"type": "object", "properties": properties, "required": names, "description": meaning}
 
 
+@lru_cache(maxsize=256)
 def _field_names(kind: Any) -> tuple[str, ...]:  # noqa: ANN401 - any class
     """Return the names of the fields of a dataclass or a named tuple; nothing for other classes."""
     if dataclasses.is_dataclass(kind):

@@ -8,7 +8,7 @@ from devlib.storage.connected import in_batches
 from devlib.storage.copying import Copied, Copier, CopyKind, CopyStep, Store
 from devlib.storage.csv_file import csv_expression, write_csv
 from devlib.storage.day_ledger import DayFile, DayFileKind
-from devlib.storage.engine import WAL_SAFE_SINCE
+from devlib.storage.engine import SQLITE_VERSION, WAL_SAFE_SINCE
 from devlib.storage.filters import DeviceFilter, DeviceOrder, Page
 from devlib.storage.index_pages import IndexPages
 from devlib.storage.inventory import Inventory, open_inventory
@@ -35,6 +35,7 @@ from devlib.storage.writer import Writer
 
 __all__ = [
     "FREE",
+    "SQLITE_VERSION",
     "WAL_SAFE_SINCE",
     "ApiToken",
     "AuditCheck",

@@ -8,11 +8,11 @@ against that, the end of the chain is noted elsewhere (`devlib audit-verify` pri
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from devlib.storage.connected import Connected
 from devlib.storage.records import AuditEntry, NewAuditEntry
@@ -114,19 +114,23 @@ class AuditWriter(Connected):
     def audit_all(self, entries: Sequence[NewAuditEntry]) -> None:
         """Add entries in their order; one transaction for many costs hardly more than for one."""
         # Who holds the head is the only one that appends; on SQLite the write lock says the same.
-        head = self.connection.execute(select(audit_head).with_for_update()).one()
+        head = self.connection.execute(_HEAD).one()
         digest, rows = head.digest, []
         for each in entries:
-            entry = NewAuditEntry(each.at, *(_storable(getattr(each, name)) for name in _NAMES))
-            digest = chained(digest, entry)
-            rows.append({**asdict(entry), "digest": digest})
+            values = {name: _storable(getattr(each, name)) for name in _NAMES}
+            digest = chained(digest, NewAuditEntry(each.at, **values))
+            rows.append({"at": each.at, **values, "digest": digest})
         # One after the other, so that the keys rise in the order of the chain.
-        added = [self.connection.execute(_ADD, row).scalar_one() for row in rows]
-        change = {"entries": head.entries + len(rows), "last_id": added[-1], "digest": digest}
-        self.connection.execute(update(audit_head).values(change))
+        self.connection.execute(_ADD, rows)
+        last = self.connection.execute(_LAST).scalar_one()
+        change = {"entries": head.entries + len(rows), "last_id": last, "digest": digest}
+        self.connection.execute(_MOVE_HEAD, change)
 
 
-_ADD = insert(audit).returning(audit.c.id)
+_HEAD = select(audit_head).with_for_update()
+_ADD = insert(audit).values({name: bindparam(name) for name in ("at", *_NAMES, "digest")})
+_LAST = select(func.max(audit.c.id))
+_MOVE_HEAD = update(audit_head).values({name: bindparam(name) for name in ("entries", "last_id", "digest")})
 
 
 def chained(before: str, entry: AuditEntry | NewAuditEntry) -> str:

@@ -1,17 +1,19 @@
 """How to reach the database: one SQLite file on this machine, or PostgreSQL.
 
-SQLite keeps its journal in WAL mode only where the linked library is free of the WAL-reset bug, which can
-corrupt databases; elsewhere in PERSIST mode, where readers wait while a writer commits and never fail for it.
+SQLite keeps its journal in WAL mode, in which readers and the writer do not wait for each other, only where
+the library is free of the WAL-reset bug, which can corrupt databases; elsewhere in PERSIST mode. Python links
+whatever the machine has, mostly an older one: the package pysqlite3 brings the library with it.
 """
 
-import sqlite3
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from pysqlite3 import dbapi2 as sqlite3
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DisconnectionError
-from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from devlib.errors import ConfigurationError, StorageUnavailable
 from devlib.language import message
@@ -23,12 +25,17 @@ WRITING = "devlib_writing"
 WAL_SAFE_SINCE = (3, 51, 3)
 """The first version of the SQLite library without the WAL-reset bug."""
 
+SQLITE_VERSION: tuple[int, ...] = sqlite3.sqlite_version_info
+"""Version of the SQLite library in use, which pysqlite3 brings along; Python's own may be another one."""
+
 _BUSY_SECONDS = 60
 _CONNECT_SECONDS = 10
 # Pages that a transaction may change before SQLite shuts readers out to write them: 128 MiB.
 _CACHE_KIB = 131_072
 _READING_CACHE_KIB = 2048
 _KEPT_OPEN = 8
+
+SetUp = Callable[[sqlite3.Connection], None]
 
 
 def parse_url(text: str) -> URL:
@@ -75,35 +82,36 @@ def make_engine(url: URL) -> Engine:
             connect_args={"connect_timeout": _CONNECT_SECONDS, "application_name": "devlib"},
         )
     _check_place(path)
-    # A connection for each use: each keeps up to `_CACHE_KIB` of what it changes.
-    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _BUSY_SECONDS})
-    event.listen(engine, "connect", _set_up)
+    # One writes at a time. What a large change left in its cache is given back, or it would be kept for ever.
+    engine = _kept_engine(url, path, 1, _set_up)
+    event.listen(engine, "checkin", _shrink)
     event.listen(engine, "begin", _begin)
     return engine
 
 
 def make_reading_engine(url: URL) -> Engine | None:
-    """Return an engine whose connections are kept from one question to the next, for reading.
+    """Return an engine for reading beside the one that writes; `None` for PostgreSQL, which needs none."""
+    path = sqlite_file(url)
+    return None if path is None else _kept_engine(url, path, _KEPT_OPEN, _set_up_reading)
 
-    Opening a SQLite file costs more than most questions. PostgreSQL's connections are pooled anyway: `None`.
-    """
-    if (path := sqlite_file(url)) is None:
-        return None
-    # As many as are needed at the same time; a few of them stay open.
+
+def _kept_engine(url: URL, path: Path, kept: int, set_up: SetUp) -> Engine:
+    """Return an engine that keeps connections: opening a SQLite file costs more than most questions."""
     engine = create_engine(
         url,
+        module=sqlite3,
         poolclass=QueuePool,
-        pool_size=_KEPT_OPEN,
+        pool_size=kept,
         max_overflow=-1,
         connect_args={"timeout": _BUSY_SECONDS},
     )
-    event.listen(engine, "connect", partial(_set_up_reading, path))
+    event.listen(engine, "connect", partial(_set_up_kept, path, set_up))
     event.listen(engine, "checkout", partial(_still_there, path))
     return engine
 
 
 def preferred_journal_mode(
-    version: tuple[int, ...] = sqlite3.sqlite_version_info,
+    version: tuple[int, ...] = SQLITE_VERSION,
 ) -> Literal["wal", "persist"]:
     """Return the journal mode for this version of the SQLite library."""
     return "wal" if version >= WAL_SAFE_SINCE else "persist"
@@ -133,7 +141,7 @@ def _check_place(path: Path) -> None:
         ) from None
 
 
-def _set_up(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+def _set_up(connection: sqlite3.Connection) -> None:
     # The driver must not begin transactions of its own; `_begin` does, and reads need none.
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys = ON")
@@ -143,10 +151,21 @@ def _set_up(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None
     connection.create_function("lower", 1, _lower, deterministic=True)
 
 
-def _set_up_reading(path: Path, connection: sqlite3.Connection, entry: ConnectionPoolEntry) -> None:
-    _set_up(connection, entry)
+def _set_up_reading(connection: sqlite3.Connection) -> None:
+    _set_up(connection)
     connection.execute(f"PRAGMA cache_size = -{_READING_CACHE_KIB}")
+
+
+def _set_up_kept(
+    path: Path, set_up: SetUp, connection: sqlite3.Connection, entry: ConnectionPoolEntry
+) -> None:
+    set_up(connection)
     entry.info["file"] = _file_of(path)
+
+
+def _shrink(connection: sqlite3.Connection | None, _entry: ConnectionPoolEntry) -> None:
+    if connection is not None:
+        connection.execute("PRAGMA shrink_memory")
 
 
 def _still_there(path: Path, _connection: object, entry: ConnectionPoolEntry, _proxy: object) -> None:

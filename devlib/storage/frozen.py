@@ -3,12 +3,12 @@
 import fcntl
 import os
 import shutil
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import mkdtemp
 
+from pysqlite3 import dbapi2 as sqlite3
 from sqlalchemy import URL, Connection, Engine
 
 from devlib.storage.engine import make_engine, parse_url, sqlite_file

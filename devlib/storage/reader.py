@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, Select, bindparam, func, select
 
 from devlib.errors import NotFound, UsageError
 from devlib.language import message, visible
@@ -39,6 +40,18 @@ _LINES = lines.join(_DEVICES, lines.c.device_id == devices.c.id)
 _PLACE_NAMES = (sites.c.name, customers.c.name, providers.c.name)
 _NOTES = (devices.c.name, devices.c.description, devices.c.base_station_id, devices.c.chain_id)
 _USER = (lines.c.user_id, lines.c.first_name, lines.c.last_name, lines.c.phone_number, lines.c.extension)
+
+# Statements of the question that programs ask most are kept: making one costs more than its answer.
+_HELD = select(lines).where(lines.c.device_id == bindparam("device")).order_by(lines.c.port)
+
+
+@lru_cache(maxsize=1024)
+def _device_in(scope: Scope) -> Select[Any]:
+    return (
+        select(devices.c.id, devices.c.device_type, *_PLACE_NAMES, *_NOTES)
+        .select_from(_DEVICES)
+        .where(devices.c.mac == bindparam("mac"), in_scope(scope))
+    )
 
 
 class Reader(LedgerReader, AuditReader, TokenReader, RestartReader):
@@ -134,16 +147,13 @@ class Reader(LedgerReader, AuditReader, TokenReader, RestartReader):
         Raises:
             NotFound: the scope has no such device; says the same when it is elsewhere.
         """
-        found = (
-            select(devices.c.id, devices.c.device_type, *_PLACE_NAMES, *_NOTES)
-            .select_from(_DEVICES)
-            .where(devices.c.mac == mac.value, in_scope(scope))
-        )
-        if (row := self.connection.execute(found).one_or_none()) is None:
+        found = self.connection.execute(_device_in(scope), {"mac": mac.value})
+        if (row := found.one_or_none()) is None:
             raise no_device(mac)
-        held = select(lines).where(lines.c.device_id == row.id).order_by(lines.c.port)
-        its_lines = tuple(line_of(each, mac) for each in self.connection.execute(held))
-        return Device(row.id, mac, *row[1:], lines=its_lines)
+        held = self.connection.execute(_HELD, {"device": row.id})
+        its_lines = tuple(line_of(each, mac) for each in held)
+        values: Any = row[1:]
+        return Device(row.id, mac, *values, lines=its_lines)
 
     def devices(
         self, scope: Scope, catalogue: Catalogue, where: DeviceFilter = _ANYWHERE, page: Page = _WHOLE

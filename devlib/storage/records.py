@@ -1,11 +1,12 @@
 """What the inventory gives and takes besides the values of `model`: rows, places and entries."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from devlib.model import LineType, Mac, User
+from devlib.model import Identity, LineType, Mac, Role, Scope, User
 
 
 class LineRow(NamedTuple):
@@ -155,3 +156,11 @@ class ApiToken:
     expires_at: datetime
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
+
+
+def identity_of(
+    principal: str, role: str, provider: str | None, customer: str | None, sites: str | None
+) -> Identity:
+    """Return the identity of a stored row; `sites` is a JSON list of names, `None` for all sites."""
+    names = None if sites is None else frozenset(json.loads(sites))
+    return Identity(principal, Role(role), Scope(provider, customer, names))

@@ -3,13 +3,22 @@
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from devlib.errors import NotFound
 from devlib.language import message, visible
+from devlib.model import Identity
 from devlib.storage.connected import Connected
-from devlib.storage.records import ApiToken
-from devlib.storage.schema import api_tokens
+from devlib.storage.records import ApiToken, identity_of
+from devlib.storage.schema import api_tokens, identities
+
+_BY_NUMBER = select(api_tokens).where(api_tokens.c.id == bindparam("number"))
+_ITS_BEARER = (
+    select(api_tokens, *(each.label(f"bearer_{each.name}") for each in identities.c))
+    .select_from(api_tokens.outerjoin(identities, api_tokens.c.principal == identities.c.principal))
+    .where(api_tokens.c.id == bindparam("number"))
+)
+_TOKEN_COLUMNS = len(api_tokens.c)
 
 
 class TokenReader(Connected):
@@ -17,8 +26,19 @@ class TokenReader(Connected):
 
     def api_token(self, number: str) -> ApiToken | None:
         """Return the token of that name, also an expired or revoked one; `None` for none."""
-        row = self.connection.execute(select(api_tokens).where(api_tokens.c.id == number)).one_or_none()
+        row = self.connection.execute(_BY_NUMBER, {"number": number}).one_or_none()
         return None if row is None else ApiToken(**row._asdict())
+
+    def bearer(self, number: str) -> tuple[ApiToken, Identity | None] | None:
+        """Return the token of that name and the stored identity for which it speaks; `None` for no token.
+
+        One question, since every request of a program asks it.
+        """
+        row = self.connection.execute(_ITS_BEARER, {"number": number}).one_or_none()
+        if row is None:
+            return None
+        token, stored = row[:_TOKEN_COLUMNS], row[_TOKEN_COLUMNS:]
+        return ApiToken(*token), None if stored[0] is None else identity_of(*stored)
 
     def api_tokens(self) -> list[ApiToken]:
         """Return all tokens, newest first."""
