@@ -46,7 +46,7 @@ _HELD = select(lines).where(lines.c.device_id == bindparam("device")).order_by(l
 
 
 @lru_cache(maxsize=1024)
-def _device_in(scope: Scope) -> Select[Any]:
+def _device_in(scope: Scope) -> Any:  # noqa: ANN401 - Select[Any], whose rows mypy takes for longer ones
     return (
         select(devices.c.id, devices.c.device_type, *_PLACE_NAMES, *_NOTES)
         .select_from(_DEVICES)
@@ -152,8 +152,7 @@ class Reader(LedgerReader, AuditReader, TokenReader, RestartReader):
             raise no_device(mac)
         held = self.connection.execute(_HELD, {"device": row.id})
         its_lines = tuple(line_of(each, mac) for each in held)
-        values: Any = row[1:]
-        return Device(row.id, mac, *values, lines=its_lines)
+        return Device(row.id, mac, *row[1:], lines=its_lines)
 
     def devices(
         self, scope: Scope, catalogue: Catalogue, where: DeviceFilter = _ANYWHERE, page: Page = _WHOLE
