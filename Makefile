@@ -6,10 +6,13 @@ NETWORK ?= simulator
 # Tests of the floors whose coverage is held; measuring the others too would double their time.
 MEASURED := tests/export tests/model tests/validation
 # Parts, three at a time, the longest first: two cores are used although tests wait; each starts its own servers.
-PARTS := test-doors test-acts test-wires test-crashes test-rules check
+PARTS := test-doors test-acts test-crashes test-wires test-rules check
 ACTS := tests/api tests/portal
-WIRES := tests/cli tests/network
+WIRES := tests/cli tests/network tests/notebooks
 CRASHES := tests/fleet tests/floor tests/processes
+# Two plugins take three seconds to load: nbval is started by tests/notebooks itself, schemathesis serves tests/api.
+ACTS_PYTEST := $(BIN)/pytest -p no:nbval
+PYTEST := $(ACTS_PYTEST) -p no:schemathesis
 
 .PHONY: help setup servers demo test long check bench torture mutants lab dashboards constraints translations
 
@@ -44,16 +47,16 @@ test: ## all tests; what CI runs
 
 .PHONY: test-rules test-acts test-wires test-crashes test-doors
 test-rules:
-	$(BIN)/pytest --cov --cov-report= $(MEASURED)
+	$(PYTEST) --cov --cov-report= $(MEASURED)
 	$(BIN)/coverage report --include='devlib/model/*,devlib/validation/*,devlib/export/*' --fail-under=95
 test-acts:
-	$(BIN)/pytest -m 'not long' $(ACTS)
+	$(ACTS_PYTEST) -m 'not long' $(ACTS)
 test-wires:
-	$(BIN)/pytest -m 'not long' $(WIRES)
+	$(PYTEST) -m 'not long' $(WIRES)
 test-crashes:
-	$(BIN)/pytest -m 'not long' $(CRASHES)
+	$(PYTEST) -m 'not long' $(CRASHES)
 test-doors:
-	$(BIN)/pytest -m 'not long' $(filter-out $(MEASURED) $(ACTS) $(WIRES) $(CRASHES) tests/house tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+	$(PYTEST) -m 'not long' $(filter-out $(MEASURED) $(ACTS) $(WIRES) $(CRASHES) tests/house tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 
 long: setup servers ## tests that take minutes: browser, whole fleets restarted, compactors killed
 	$(BIN)/pytest -m long --timeout=900
@@ -63,7 +66,7 @@ check: setup ## ruff, mypy, floors, thin notebooks, true documentation; before e
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest --quiet tests/house
+	$(PYTEST) --quiet tests/house
 
 bench: setup kamailio ## speed, as ratios to peers measured in the same run
 	$(BIN)/python -m bench

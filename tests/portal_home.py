@@ -1,6 +1,10 @@
 """A small home for tests: one provider, two customers, four sites, a simulator, a clock that stands still."""
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,16 +26,30 @@ def mac_of(number: int) -> Mac:
     return Mac(0x805EC0 << 24 | number)
 
 
+@cache
+def _seeded() -> Path:
+    """Return a folder with the fleet, made once for each run and closed; every home is a copy of it."""
+    place = Path(tempfile.mkdtemp(prefix="devlib-home-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    home = Home(place / "home", seeded=False)
+    home._seed()
+    home.services.close()
+    return home.folder
+
+
 class Home:
     """An opened home with its fleet; portals for any identity.
 
     Args:
         folder: the home.
         database: URL of an empty database; by default a file in the home.
+        seeded: whether the fleet is there at once.
     """
 
-    def __init__(self, folder: Path, database: str = "") -> None:
+    def __init__(self, folder: Path, database: str = "", *, seeded: bool = True) -> None:
         self.folder = folder
+        if seeded and not database:
+            shutil.copytree(_seeded(), folder, dirs_exist_ok=True)
         self.clock = FakeClock()
         networks = (SimulatorSettings(name="simulator", seed=7, registrars=1),)
         self.settings = Settings(home=folder, database=database, account="tester", networks=networks)
@@ -39,7 +57,8 @@ class Home:
         # Waiting moves the clock of the test.
         self.exports = MemoryStore(self.clock)
         self.services.coordinators.append(MemoryCoordinator(self.exports, self.settings.export))
-        self._seed()
+        if seeded and database:
+            self._seed()
 
     @property
     def simulator(self):

@@ -9,7 +9,6 @@ from devlib.clock import Clock
 from devlib.config import ExportPolicy
 from devlib.export.admission_events import Answer
 from devlib.export.coordinator_values import ExportRequest, Overview
-from devlib.export.postgresql_coordinator import PostgresqlCoordinator
 from devlib.export.sqlite_coordinator import SqliteCoordinator
 from devlib.storage.engine import parse_url
 
@@ -113,5 +112,7 @@ def open_coordinator(database_url: str, folder: Path, policy: ExportPolicy, cloc
     """
     url = parse_url(database_url)
     if url.get_backend_name() == "postgresql":
+        from devlib.export.postgresql_coordinator import PostgresqlCoordinator  # noqa: PLC0415 - its driver
+
         return PostgresqlCoordinator(url, policy, clock)
     return SqliteCoordinator(folder, policy, clock)

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 from devlib.clock import Clock
 from devlib.config import NetworkSettings, SimulatorSettings
-from devlib.network.kamailio import Kamailio
 from devlib.network.protocol import Network
 from devlib.network.simulator import Simulator
 from devlib.network.simulator_devices import DeviceOf
@@ -27,4 +26,7 @@ def open_network(
     """
     if isinstance(settings, SimulatorSettings):
         return Simulator(settings, clock, device_of=device_of, known=known)
+    # Its clients take a third of a second to load; a home without a registrar does not pay for them.
+    from devlib.network.kamailio import Kamailio  # noqa: PLC0415
+
     return Kamailio(settings, clock)

@@ -1,6 +1,7 @@
 """The shape of the house: sizes, names, and who may use what."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,19 @@ MODULES = sorted((ROOT / "devlib").rglob("*.py"))
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
 
 
+@cache
 def trees():
     return [(path, ast.parse(path.read_text(encoding="utf-8"))) for path in MODULES]
 
 
+@cache
+def nodes(tree):
+    return list(ast.walk(tree))
+
+
 def function_lengths():
     for path, tree in trees():
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 documented = ast.get_docstring(node, clean=False)
                 body = node.end_lineno - node.lineno + 1
@@ -42,7 +49,7 @@ def test_no_drawer_for_everything():
 
 
 def imported(tree):
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -92,7 +99,7 @@ def test_model_and_validation_know_no_frames():
 
 
 def calls(tree):
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             owner = node.func.value
             if isinstance(owner, ast.Name):
@@ -108,7 +115,7 @@ def test_time_and_environment_are_read_on_their_floors():
             assert not reads & set(calls(tree)), path
             names = {
                 f"{node.value.id}.{node.attr}"
-                for node in ast.walk(tree)
+                for node in nodes(tree)
                 if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
             }
             assert "os.environ" not in names, path
@@ -118,7 +125,7 @@ def test_every_public_thing_says_what_it_is():
     """Every module and every public class and function of the package has a docstring."""
     for path, tree in trees():
         assert ast.get_docstring(tree), path
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 assert ast.get_docstring(node), f"{path}: {node.name}"
 

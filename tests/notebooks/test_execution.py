@@ -19,6 +19,8 @@ EXPLORE = sorted((ROOT / "notebooks" / "explore").glob("*.ipynb"))
 RUNBOOKS = sorted((ROOT / "notebooks" / "runbooks").glob("*.ipynb"))
 DASHBOARDS = sorted((ROOT / "dashboards").glob("*.ipynb"))
 FAILS_ON_PURPOSE = "nbval-raises-exception"
+# Plugins of no use to nbval that take seconds to load.
+LEAN = ["-p", "no:cacheprovider", "-p", "no:schemathesis", "-p", "no:hypothesispytest", "-c", os.devnull]
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +35,7 @@ def under_nbval(paths, practice, *options):
     """Start nbval on notebooks; two of these keep both cores busy."""
     environment = os.environ | {"DEVLIB_PRACTICE_HOME": str(practice), "PYTHONPATH": str(ROOT)}
     words = ["--nbval", "--nbval-sanitize-with", "notebooks/sanitize.cfg", "--nbval-cell-timeout=60"]
-    words += ["-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(ROOT), "-q", *options]
+    words += [*LEAN, "--rootdir", str(ROOT), "-q", *options]
     command = [sys.executable, "-m", "pytest", *words, *map(str, paths)]
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT
@@ -103,7 +105,7 @@ def test_dashboards_run(practice, tmp_path):
     """The cells of the dashboards run in a kernel of their own, outside of their server too."""
     shutil.copytree(practice, tmp_path / "home")
     environment = os.environ | {"DEVLIB_HOME": str(tmp_path / "home"), "DEVLIB_LANGUAGE": "fr"}
-    options = ["--nbval-lax", "--nbval-cell-timeout=60", "-p", "no:cacheprovider", "-c", os.devnull, "-q"]
+    options = ["--nbval-lax", "--nbval-cell-timeout=60", *LEAN, "-q"]
     command = [sys.executable, "-m", "pytest", *options, *map(str, DASHBOARDS)]
     ended = subprocess.run(
         command, env=environment, capture_output=True, text=True, check=False, timeout=280, cwd=ROOT
