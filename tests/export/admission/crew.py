@@ -52,6 +52,8 @@ def work(plan, worker, start):
 def main():
     """Fork the workers and wait for them."""
     plan = json.load(sys.stdin)
+    if plan["url"].startswith("postgresql"):
+        import devlib.export.postgresql_coordinator  # noqa: F401 - once here, not in each worker
     start = time.monotonic() + SETTLING
     children = []
     for worker in plan["workers"]:
