@@ -30,7 +30,7 @@ SQLITE_VERSION: tuple[int, ...] = sqlite3.sqlite_version_info
 
 _BUSY_SECONDS = 60
 _CONNECT_SECONDS = 10
-# Pages that a transaction may change before SQLite shuts readers out to write them: 128 MiB.
+# What a transaction may change before SQLite writes pages of it, without WAL shutting readers out: 128 MiB.
 _CACHE_KIB = 131_072
 _READING_CACHE_KIB = 2048
 _LARGE_CHANGE = 1000  # rows
