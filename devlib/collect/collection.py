@@ -106,9 +106,9 @@ class Collector:
         )
         lines, asked = run_blocking(asking)
         observed_at = self._observed_at(scope, asked.since)
-        previous = past.table()
+        previous, read_at = past.table(), self._clock.now()
         snapshots = [
-            self._write(place, _lines_of(lines, place), asked, observed_at, previous, fences)
+            self._write(place, _lines_of(lines, place), asked, observed_at, previous, read_at, fences)
             for place in places
         ]
         states: Counter[LineState] = Counter(dict.fromkeys(LineState, 0))
@@ -152,13 +152,19 @@ class Collector:
         asked: Asked,
         observed_at: datetime,
         previous: pa.Table,
+        read_at: datetime,
         fences: Mapping[str, int] | None,
     ) -> Snapshot:
         collected = Collected(place.provider, place.customer, _only(place.sites), observed_at)
-        return self._lake.write(*self._join(lines, asked, observed_at, previous), collected, fences)
+        return self._lake.write(*self._join(lines, asked, observed_at, previous, read_at), collected, fences)
 
     def _join(
-        self, lines: pa.Table, asked: Asked, observed_at: datetime, previous: pa.Table
+        self,
+        lines: pa.Table,
+        asked: Asked,
+        observed_at: datetime,
+        previous: pa.Table,
+        read_at: datetime | None = None,
     ) -> tuple[str, dict[str, Any], dict[str, object]]:
         """Return the join that gives the rows: its SQL, its relations and its parameters."""
         relations = {**asked.relations(lines), "previous": previous}
@@ -168,6 +174,8 @@ class Collector:
             "now": naive(observed_at),
             "retention": self._aged_retention,
             "slack": EXPIRY_SLACK.total_seconds(),
+            # Events count whole seconds and may seem older than what is known: none of them is held back.
+            "read_at": None if read_at is None else naive(read_at),
         }
         return STATES_SQL, inputs, values
 

@@ -9,7 +9,8 @@ Both must say the same; a property test holds them together. The rule (design, "
   memory only: `unknown`, since it has forgotten the binding and the phone does not know;
 - none, and the last known expiry was still ahead when the binding vanished (the phone signed off), or the
   retention is over, or the line was never seen: `unregistered`, until a binding is seen again;
-- the network could not be asked: `unknown`, with the last known state beside it.
+- the network could not be asked: `unknown`, with the last known state beside it;
+- an event feed told something newer than the answer, while other lines were still asked: what it told stays.
 
 Exact evidence is `live`, `permanent`, `signed off` and `expiry reported`; `expired` and `vanished` are
 inferred from two looks and may be wrong about what happened between them.
@@ -41,6 +42,9 @@ class Evidence(StrEnum):
     RETENTION_OVER = "retention over"
     NEVER_SEEN = "never seen"
     NOT_ASKED = "not asked"
+
+
+_EXACT_ENDS = frozenset({Evidence.SIGNED_OFF, Evidence.EXPIRY_REPORTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,7 @@ def judge(
     *,
     knows_since: datetime | None = None,
     told: Evidence | None = None,
+    read_at: datetime | None = None,
     dect: bool = False,
 ) -> Verdict:
     """Return the state of one line.
@@ -110,11 +115,14 @@ def judge(
         retention: how long after its last expiry a line is `aged`.
         knows_since: when the memory of a registrar began that keeps its bindings in memory only, UTC.
         told: how the last binding ended, as the event feed told: `SIGNED_OFF` or `EXPIRY_REPORTED`.
+        read_at: when `known` was read, UTC, where it may be newer than the answer; `None` where it is not.
         dect: whether the line is a handset's; see `newest`.
     """
     if bindings is None:
         return Verdict(LineState.UNKNOWN, Evidence.NOT_ASKED)
     last = newest(bindings, now, dect=dect)
+    if known is not None and told is None and _outlives(known, last, now, read_at):
+        return Verdict(known.state, known.evidence or Evidence.NOT_ASKED)
     if last is not None and last.live(now):
         permanent = last.expires_at is None
         return Verdict(LineState.REGISTERED, Evidence.PERMANENT if permanent else Evidence.LIVE)
@@ -123,6 +131,19 @@ def judge(
     if last is None:
         return _gone(known, now, retention, knows_since)
     return _by_expiry(last.expires_at, now, retention, reported=_was_reported(known))
+
+
+def _outlives(known: Known, last: Binding | None, now: datetime, read_at: datetime | None) -> bool:
+    """Return whether what is known is newer than the answer, so that the answer must not replace it."""
+    if known.known_at is None or known.evidence is None or read_at is None or known.known_at > read_at:
+        return False  # a moment still to come is of a clock that was set back: it must not freeze a state
+    if known.known_at > now:
+        return True
+    # A feed counts whole seconds: an end may be newer than its moment says. It is, if the answer still has a
+    # binding that was registered before it.
+    ended = known.evidence in _EXACT_ENDS and known.known_at > now - EXPIRY_SLACK
+    began = None if last is None else last.registered_at
+    return ended and began is not None and began < known.known_at
 
 
 def _gone(known: Known | None, now: datetime, retention: timedelta, knows_since: datetime | None) -> Verdict:
@@ -199,7 +220,7 @@ SAID = ("said_vendor", "said_model", "firmware", "said_mac", "said_mac_from")
 PAST = (
     "line_key", "state", "state_before", "state_known_at", "evidence", "evidence_before", "expires_at",
     "last_registered_at", "contact", "user_agent", "public_address", "private_address", "instance", "call_id",
-    *SAID, "current_base",
+    *SAID, "current_base", "bindings", "ghosts",
 )  # fmt: skip
 """Columns of the last observation that `STATES_SQL` and `NEWS_SQL` read."""
 
@@ -218,12 +239,14 @@ def _said(name: str) -> str:
 # `held` (bindings by part and line_port), `identified` (what user agent, instance and contact say) and
 # `previous` (last observation of each line). A binding counts for a line only within the same part: of the
 # network that was asked for it.
-# Parameters: $now (of the whole collection), $retention and $slack (seconds). Expiries are compared with
-# `asked_at`, as `judge` does: a binding that ends while others are asked has expired, not vanished.
+# Parameters: $now (of the whole collection), $retention and $slack (seconds), $read_at (when `previous` was
+# read; NULL where it is not newer than any answer). Expiries are compared with `asked_at`, as `judge` does: a
+# binding that ends while others are asked has expired, not vanished. What outlives an answer (`_outlives`)
+# takes the answer's binding away: then everything of the line stays as it was.
 STATES_SQL = f"""
 WITH known AS (
     SELECT line_key, expires_at, last_registered_at, contact, user_agent, public_address, private_address,
-        instance, call_id, {", ".join(SAID)}, current_base,
+        instance, call_id, {", ".join(SAID)}, current_base, bindings, ghosts,
         if(state = 'unknown', state_before, state) AS state, state_known_at,
         if(state = 'unknown', evidence_before, evidence) AS evidence
     FROM previous
@@ -244,15 +267,24 @@ WITH known AS (
              coalesce(if(dect, registered_at, expires_at), TIMESTAMP '0001-01-01'),
              coalesce(if(dect, expires_at, registered_at), TIMESTAMP '0001-01-01'), contact))
     FROM found JOIN counted USING (line_key) WHERE all_of_it > 1 GROUP BY line_key
-), joined AS (
-    SELECT lines.*, asked.* EXCLUDE (line_key, line_port), coalesce(best.live, 0) AS live, best.last, known,
-        known.line_key IS NOT NULL AND known.state IS NOT NULL AS seen,
-        CASE WHEN best.last IS NOT NULL THEN best.last.expires_at ELSE known.expires_at END AS expiry,
-        best.last IS NULL AND known.state IS NOT DISTINCT FROM 'unregistered' AS still_gone,
-        known.state IS NOT DISTINCT FROM 'aged' AND known.evidence IS NOT DISTINCT FROM 'expiry reported'
-            AS reported
+), beside AS (
+    SELECT lines.*, asked.* EXCLUDE (line_key, line_port), coalesce(best.live, 0) AS live, known,
+        coalesce(answered AND told IS NULL AND known.evidence IS NOT NULL AND known.state_known_at <= $read_at
+            AND (known.state_known_at > asked_at OR (
+                known.evidence IN ('signed off', 'expiry reported')
+                AND known.state_known_at > asked_at - to_seconds($slack)
+                AND best.last.registered_at < known.state_known_at)), false) AS outlived,
+        if(outlived, NULL, best.last) AS last,
+        known.line_key IS NOT NULL AND known.state IS NOT NULL AS seen
     FROM lines JOIN asked USING (line_key)
     LEFT JOIN best USING (line_key) LEFT JOIN known USING (line_key)
+), joined AS (
+    SELECT *,
+        CASE WHEN last IS NOT NULL THEN last.expires_at ELSE known.expires_at END AS expiry,
+        last IS NULL AND known.state IS NOT DISTINCT FROM 'unregistered' AS still_gone,
+        known.state IS NOT DISTINCT FROM 'aged' AND known.evidence IS NOT DISTINCT FROM 'expiry reported'
+            AS reported
+    FROM beside
 ), judged AS (
     SELECT *, if(kind IS NOT DISTINCT FROM 'dect_base', greatest(live - 1, 0), 0) AS ghost_count,
         last.user_agent IS NOT DISTINCT FROM known.user_agent
@@ -261,6 +293,7 @@ WITH known AS (
             AS same_said,
     CASE
         WHEN NOT answered THEN 'not asked'
+        WHEN outlived THEN known.evidence
         WHEN live > 0 THEN if(last.expires_at IS NULL, 'permanent', 'live')
         WHEN told IS NOT NULL THEN told
         WHEN last IS NULL AND NOT seen THEN 'never seen'
@@ -286,14 +319,16 @@ SELECT provider, customer, site, mac, device_name, device_type, port, line_port,
     if(last.contact IS NOT DISTINCT FROM known.contact, known.private_address, coalesce(
         nullif(regexp_extract(last.contact, '^sips?:(?:[^@]*@)?([^;>?]+)', 1), ''), known.private_address))
         AS private_address,
-    base_station_id, $now AS observed_at, if(answered, live - ghost_count, NULL) AS bindings,
+    base_station_id, $now AS observed_at,
+    CASE WHEN outlived THEN known.bindings WHEN answered THEN live - ghost_count END AS bindings,
     known.state AS state_before,
-    if(evidence IN ('not asked', 'registrar restarted'), known.state_known_at, asked_at) AS state_known_at,
+    if(outlived OR evidence IN ('not asked', 'registrar restarted'), known.state_known_at, asked_at)
+        AS state_known_at,
     evidence, network, line_key, vendor, kind, chain_id,
     coalesce(last.instance, known.instance) AS instance,
     coalesce(last.call_id, known.call_id) AS call_id,
     {", ".join(f"{_said(name)} AS {name}" for name in SAID)},
-    if(answered, ghost_count, NULL) AS ghosts,
+    CASE WHEN outlived THEN known.ghosts WHEN answered THEN ghost_count END AS ghosts,
     CASE WHEN kind IS NOT DISTINCT FROM 'dect_base'
         THEN if(last IS NULL, known.current_base, coalesce({_said("said_mac")}, known.current_base)) END
         AS current_base,

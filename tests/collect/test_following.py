@@ -316,3 +316,30 @@ def test_without_any_feed_following_is_refused(home):
     networks = Networks([Served("mute", frozenset(), Mute)])
     with pytest.raises(CapabilityMissing, match="No network"):
         Follower(services.collector, services.lake, networks, EVERYTHING, home.clock).follow(hold)
+
+
+@pytest.mark.parametrize("after", [5.0, 0.0])
+def test_a_collection_does_not_undo_what_the_feed_told_meanwhile(home, after):
+    """A phone that signs off between the answer and its writing stays signed off for good."""
+    home.simulator.register(PORT)
+    home.services.collector.collect(EVERYTHING)
+    home.clock.advance(60)
+    told = []
+
+    def sign_off(done, of):
+        if done < of or told:
+            return
+        home.clock.advance(after)
+        home.simulator.sign_off(PORT)
+        made, _ = by_hand(home, signed_off(home, PORT))
+        told.extend(turn(made))
+
+    home.services.collector.collect(EVERYTHING, sign_off)
+    assert [each.kind for each in told] == [FlushKind.CHANGED]
+    assert tuple(row(home)[["state", "evidence", "bindings"]]) == ("unregistered", "signed off", 0)
+    home.clock.advance(60)
+    home.services.collector.collect(EVERYTHING)
+    assert tuple(row(home)[["state", "evidence"]]) == ("unregistered", "signed off")
+    home.simulator.register(PORT)
+    home.services.collector.collect(EVERYTHING)
+    assert row(home)["state"] == "registered"

@@ -119,6 +119,27 @@ def test_what_the_feed_told_is_exact(told, state):
     assert judge([binding(5)], None, NOW, DAY, told=told).state is LineState.REGISTERED
 
 
+@pytest.mark.parametrize(
+    ("what", "known_at", "registered", "read_at", "stays"),
+    [
+        ("told before the answer came", -5, -60, 9, False),
+        ("told after it", 5, -60, 9, True),
+        ("told in the second before, of the binding that the answer has", -1, -60, 9, True),
+        ("told in the second before, and registered again since", -2, -1, 9, False),
+        ("told by a clock that was set back since", 5, -60, 3, False),
+        ("told after it, but nothing newer is wanted", 5, -60, None, False),
+    ],
+)
+def test_an_answer_does_not_undo_what_was_told_after_it(what, known_at, registered, read_at, stays):
+    """A phone that signs off after its line was asked stays signed off when the answer is written."""
+    before = Known(LineState.UNREGISTERED, _moment(600), Evidence.SIGNED_OFF, _moment(known_at))
+    held = [Binding("2001@a.example", "sip:2001@192.0.2.1", _moment(600), _moment(registered))]
+    verdict = judge(held, before, NOW, DAY, read_at=_moment(read_at))
+    live = LineState.REGISTERED, Evidence.LIVE
+    expected = (before.state, before.evidence) if stays else live
+    assert (verdict.state, verdict.evidence) == expected
+
+
 def test_a_handset_is_where_it_registered_last():
     """Of a DECT line's contacts the one that registered last speaks, not the one that ends last."""
     old = Binding("1@a", "sip:old", _moment(3000), _moment(-600))
@@ -140,6 +161,8 @@ REASONS = {
 }  # fmt: skip
 whys = st.sampled_from([(state, why) for state, found in REASONS.items() for why in found])
 befores = st.none() | st.tuples(whys, moments, st.booleans(), near)
+KNOWN_CONTACT, KNOWN_BINDINGS, KNOWN_GHOSTS = "sip:known@h", 7, 5
+READ_AT = NOW + timedelta(seconds=3)  # while other lines were asked
 tolds = st.sampled_from([None, None, Evidence.SIGNED_OFF, Evidence.EXPIRY_REPORTED])
 line = st.fixed_dictionaries(
     {"held": bindings_of_one, "before": befores, "told": tolds, "knows_since": near, "dect": st.booleans()}
@@ -160,10 +183,13 @@ def test_the_sql_says_what_the_function_says(lines):
             DAY,
             knows_since=_moment(each["knows_since"]),
             told=each["told"],
+            read_at=READ_AT,
             dect=each["dect"],
         )
         row = found[key]
         assert (row["state"], row["evidence"]) == (verdict.state.value, verdict.evidence.value)
+        if _stayed(row, each["before"]):
+            continue
         last = newest(held or [], NOW, dect=each["dect"])
         if last is not None:
             assert row["contact"] == last.contact
@@ -171,6 +197,16 @@ def test_the_sql_says_what_the_function_says(lines):
         ghosts = max(live - 1, 0) if each["dect"] else 0
         asked = held is not None
         assert (row["bindings"], row["ghosts"]) == ((live - ghosts, ghosts) if asked else (None, None))
+
+
+def _stayed(row, before):
+    """Return whether a row is what was known before the answer; then nothing of it is the answer's."""
+    if row["contact"] != KNOWN_CONTACT or row["bindings"] != KNOWN_BINDINGS:
+        return False
+    assert row["ghosts"] == KNOWN_GHOSTS
+    assert row["state_known_at"] == _naive(_moment(before[3]))
+    assert row["expires_at"] == _naive(_moment(before[1]))
+    return True
 
 
 def _bindings(moments_of_one):
@@ -234,6 +270,7 @@ def by_sql(lines):
             connection.register(name, relation)
         # Asking began long before the answers: expiries are compared with the answers' moment only.
         values = {"now": _naive(NOW - timedelta(days=9)), "retention": DAY.total_seconds(), "slack": 2.0}
+        values["read_at"] = _naive(READ_AT)
         rows = connection.sql(STATES_SQL, params=values).to_arrow_table()
     assert rows.column_names == list(OBSERVATIONS.names)
     return {row["line_key"]: row for row in rows.to_pylist()}
@@ -251,4 +288,7 @@ def _previous_row(key, known_as, seconds, asked, known_at):
         "evidence_before": why,
         "expires_at": _naive(_moment(seconds)),
         "state_known_at": _naive(_moment(known_at)),
+        "contact": KNOWN_CONTACT,
+        "bindings": KNOWN_BINDINGS,
+        "ghosts": KNOWN_GHOSTS,
     }
