@@ -28,11 +28,14 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
         text = record.getMessage()
+        at = self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z")
+        if record.name == LOG.name and not record.exc_info and text.startswith("{"):
+            return f'{{"at": "{at}", "level": "{record.levelname}", {text[1:]}'  # our own: an object already
         try:
             values = json.loads(text) if text.startswith("{") else {"event": "message", "text": text}
         except ValueError:
             values = {"event": "message", "text": text}
-        whole = {"at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"), "level": record.levelname, **values}
+        whole = {"at": at, "level": record.levelname, **values}
         if record.exc_info:
             whole["trace"] = "".join(traceback.format_exception(*record.exc_info))
         return json.dumps(whole, ensure_ascii=True)

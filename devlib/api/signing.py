@@ -47,17 +47,25 @@ class Doorkeeper:
         self._services = services
         self._signed = signed
 
+    def needs_nobody(self, request: Request) -> bool:
+        """Return whether `sign_in` asks the inventory only; a provider's keys may have to be fetched."""
+        return self._signed is None or _presented(request)[1].startswith(f"{PREFIX}_")
+
     def sign_in(self, request: Request) -> Bearer:
-        """Return who sends the request; called in a thread, since it asks the database.
+        """Return who sends the request; called where the database may be asked.
 
         Raises:
             NotSignedIn: no token, or one that is worth nothing.
         """
-        scheme, _, presented = request.headers.get("authorization", "").partition(" ")
-        presented = presented.strip()
+        scheme, presented = _presented(request)
         if scheme.lower() != "bearer" or not presented or len(presented) > _LONGEST:
             raise not_signed_in()
         if self._signed is not None and not presented.startswith(f"{PREFIX}_"):
             return self._signed(presented)
         signed_in = TokenSignIn(self._services, presented)
         return Bearer(signed_in.sign_in(), signed_in)
+
+
+def _presented(request: Request) -> tuple[str, str]:
+    scheme, _, presented = request.headers.get("authorization", "").partition(" ")
+    return scheme, presented.strip()

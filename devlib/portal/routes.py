@@ -36,6 +36,7 @@ class Route:
         bounds: least and greatest value of numbers, by parameter.
         whole: parameters for which the one word `all` stands for `None`.
         table: columns of the frame that the method gives, where they are always the same.
+        glance: whether it only looks a few rows of the inventory up by their key.
     """
 
     act: str
@@ -46,6 +47,7 @@ class Route:
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     whole: tuple[str, ...] = ()
     table: Table | None = None
+    glance: bool = False
 
     @cached_property
     def signature(self) -> inspect.Signature:
@@ -135,7 +137,7 @@ ROUTES = (
         table=DEVICE_LIST,
     ),
     Route("add", "POST", "/v1/devices", 201),
-    Route("device", "GET", "/v1/devices/{mac}"),
+    Route("device", "GET", "/v1/devices/{mac}", glance=True),
     Route("remove", "DELETE", "/v1/devices/{mac}"),
     Route("status", "GET", "/v1/devices/{mac}/status"),
     Route("reboot", "POST", "/v1/devices/{mac}/reboot", bounds={"wait": (0, 600)}),

@@ -11,7 +11,7 @@ from devlib.storage.day_ledger import DayFile, DayFileKind
 from devlib.storage.engine import SQLITE_VERSION, WAL_SAFE_SINCE
 from devlib.storage.filters import DeviceFilter, DeviceOrder, Page
 from devlib.storage.index_pages import IndexPages
-from devlib.storage.inventory import Inventory, open_inventory
+from devlib.storage.inventory import Inventory, MustWait, open_inventory
 from devlib.storage.lake import Lake
 from devlib.storage.lake_engine import spare_memory
 from devlib.storage.lake_files import FolderFiles, LakeFiles
@@ -66,6 +66,7 @@ __all__ = [
     "LineIndex",
     "LineRow",
     "LineRows",
+    "MustWait",
     "NewAuditEntry",
     "NewLine",
     "Newest",

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Self
 
@@ -15,7 +16,15 @@ from sqlalchemy import Connection, Engine
 
 from devlib.clock import Clock
 from devlib.storage.audit_group import AuditGroup
-from devlib.storage.engine import WRITING, journal_mode, make_engine, make_reading_engine, parse_url
+from devlib.storage.engine import (
+    WRITING,
+    journal_mode,
+    make_engine,
+    make_reading_engine,
+    parse_url,
+    preferred_journal_mode,
+    sqlite_file,
+)
 from devlib.storage.faults import translated
 from devlib.storage.frozen import frozen
 from devlib.storage.migrate import bring_up_to_date
@@ -23,6 +32,21 @@ from devlib.storage.reader import Reader
 from devlib.storage.records import NewAuditEntry
 from devlib.storage.write_lock import WriteLock
 from devlib.storage.writer import Writer
+
+
+class MustWait(Exception):
+    """Something would be written where nothing may be waited for."""
+
+
+class _Glance:
+    """A block of `without_waiting()`: its entries, and the one connection of its questions."""
+
+    def __init__(self) -> None:
+        self.entries: list[NewAuditEntry] = []
+        self.reader: Reader | None = None
+
+
+_GLANCE: ContextVar[_Glance | None] = ContextVar("_GLANCE", default=None)
 
 
 class Inventory:
@@ -67,6 +91,13 @@ class Inventory:
             StorageUnavailable: the database cannot be reached.
         """
         self._own_engine()
+        glance = _GLANCE.get()
+        if glance is not None:
+            with translated(self._url):
+                if glance.reader is None:
+                    glance.reader = Reader(self._reading.connect(), self.clock)
+                yield glance.reader
+            return
         with translated(self._url), self._reading.connect() as connection:
             yield Reader(connection, self.clock)
 
@@ -80,7 +111,10 @@ class Inventory:
             Conflict: something exists already or is taken.
             StorageUnavailable: the database cannot be reached, or a deadlock was ended; try again.
             RuntimeError: the thread is in a block of `write()` already.
+            MustWait: inside a block of `without_waiting()`.
         """
+        if _GLANCE.get() is not None:
+            raise MustWait
         engine = self._own_engine()
         with self._lock or nullcontext(), translated(self._url), engine.connect() as connection:
             writing = connection.execution_options(**{WRITING: True})
@@ -105,15 +139,48 @@ class Inventory:
     def audit(self, entry: NewAuditEntry) -> None:
         """Add an entry to the audit, together with those that other threads add at the same time.
 
-        Returns when it is committed. Inside a block of `write()`, use the `Writer` instead.
+        Returns when it is committed. Inside a block of `write()`, use the `Writer` instead; inside one of
+        `without_waiting()` the entry only joins those of the block.
 
         Raises:
             StorageUnavailable: the database cannot be reached.
         """
+        if (glance := _GLANCE.get()) is not None:
+            glance.entries.append(entry)
+            return
         if self._audit_of != os.getpid():
             # A thread of the parent may have been writing for all when it forked.
             self._audit_of, self._audit = os.getpid(), AuditGroup(self._write_audit)
         self._audit.add(entry)
+
+    def audit_all(self, entries: Sequence[NewAuditEntry]) -> None:
+        """Add entries to the audit in one transaction, all or none; returns when they are committed.
+
+        Raises:
+            StorageUnavailable: the database cannot be reached.
+        """
+        self._write_audit(entries)
+
+    @property
+    def reads_at_once(self) -> bool:
+        """Whether a question waits for nobody: a file of this machine whose readers no writer holds up."""
+        return sqlite_file(self._url) is not None and preferred_journal_mode() == "wal"
+
+    @contextmanager
+    def without_waiting(self) -> Iterator[list[NewAuditEntry]]:
+        """Give the entries of the audit that the block makes; they are not written, the caller does that.
+
+        For an event loop, which must not wait: in the block questions are answered, where `reads_at_once`,
+        and `write()` raises `MustWait` before anything is done.
+        """
+        glance = _Glance()
+        token = _GLANCE.set(glance)
+        try:
+            yield glance.entries
+        finally:
+            _GLANCE.reset(token)
+            if glance.reader is not None:
+                glance.reader.connection.close()
 
     def _write_audit(self, entries: Sequence[NewAuditEntry]) -> None:
         with self.write() as writer:

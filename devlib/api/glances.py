@@ -1,0 +1,102 @@
+"""Acts that only look a thing up: answered where the request arrives, without a thread of their own.
+
+A question to a file of this machine takes a fifth of a millisecond, handing it to a thread and back takes
+longer, and threads that all want Python's one lock take each other's time. What has to wait is the audit's
+commit: entries of many requests are committed together, by one thread, and no answer leaves before its own
+entry is committed.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from fastapi.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from devlib.errors import StorageUnavailable
+from devlib.storage import Inventory, MustWait, NewAuditEntry
+
+_Waiting = tuple[Sequence[NewAuditEntry], asyncio.Future[None]]
+
+
+class Scribe:
+    """Commits the audit's entries of many requests together, in a thread, while the event loop goes on.
+
+    Args:
+        inventory: holds the audit.
+    """
+
+    def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
+        self._waiting: list[_Waiting] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def write(self, entries: Sequence[NewAuditEntry]) -> None:
+        """Return when the entries are committed.
+
+        Args:
+            entries: of one request; none is no work.
+
+        Raises:
+            StorageUnavailable: they cannot be.
+        """
+        if not entries:
+            return
+        mine = asyncio.get_running_loop().create_future()
+        self._waiting.append((entries, mine))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_all())
+        await mine
+
+    async def _write_all(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting, []
+                errors = await run_in_threadpool(self._commit, [entries for entries, _ in batch])
+                for (_, theirs), error in zip(batch, errors, strict=True):
+                    if theirs.done():
+                        continue  # whoever asked has gone; the entry is written all the same
+                    if error is None:
+                        theirs.set_result(None)
+                    else:
+                        theirs.set_exception(error)
+        finally:
+            self._writing = None
+
+    def _commit(self, batch: Sequence[Sequence[NewAuditEntry]]) -> list[Exception | None]:
+        if len(batch) > 1 and self._commit_one([each for entries in batch for each in entries]) is None:
+            return [None] * len(batch)
+        # Alone, so that only the request whose entry it is learns what is wrong with it.
+        return [self._commit_one(entries) for entries in batch]
+
+    def _commit_one(self, entries: Sequence[NewAuditEntry]) -> Exception | None:
+        try:
+            self._inventory.audit_all(entries)
+        except Exception as error:  # noqa: BLE001 - it becomes the answer of the request whose entry it is
+            return error
+        return None
+
+
+async def glance(inventory: Inventory, scribe: Scribe, look: Callable[[], Response]) -> Response:
+    """Return what `look` gives, without a thread where it writes nothing but the audit.
+
+    Args:
+        inventory: in which it looks.
+        scribe: commits what it notes in the audit.
+        look: is done anew in a thread where it turns out to write something.
+
+    Raises:
+        DevlibError: what `look` raises; or `StorageUnavailable`, where its entry cannot be committed.
+    """
+    entries: Sequence[NewAuditEntry] = ()
+    try:
+        with inventory.without_waiting() as entries:
+            found = look()
+    except MustWait:
+        return await run_in_threadpool(look)
+    except BaseException:
+        with suppress(StorageUnavailable):  # it must not hide why the act failed
+            await scribe.write(entries)
+        raise
+    await scribe.write(entries)
+    return found
