@@ -35,18 +35,19 @@ _ABOUT = (
 )
 
 
-def create_application(services: Services) -> Intake:
+def create_application(services: Services, at_end: Callable[[], None] | None = None) -> Intake:
     """Return the ASGI application of one service.
 
     Args:
         services: what its portals work with; whoever opened them closes them.
+        at_end: done when everything else has ended.
     """
     desk = ExportDesk(services)
     metrics = Metrics(desk.levels)
     doorkeeper = _doorkeeper(services)
     application = FastAPI(
         title="devlib", version=version("devlib"), description=_ABOUT,
-        docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(services, desk),
+        docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan(services, desk, at_end),
         redirect_slashes=False,
     )  # fmt: skip
     application.add_exception_handler(DevlibError, on_devlib_error)
@@ -89,7 +90,9 @@ def _document(application: FastAPI) -> dict[str, object]:
     return application.openapi_schema
 
 
-def _lifespan(services: Services, desk: ExportDesk):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _lifespan(  # type: ignore[no-untyped-def]  # noqa: ANN202
+    services: Services, desk: ExportDesk, at_end: Callable[[], None] | None
+):
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = services.settings.api.threads
@@ -98,5 +101,7 @@ def _lifespan(services: Services, desk: ExportDesk):  # type: ignore[no-untyped-
             yield
         finally:
             await anyio.to_thread.run_sync(desk.close)
+            if at_end is not None:
+                at_end()
 
     return lifespan

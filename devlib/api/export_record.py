@@ -89,7 +89,7 @@ def load(folder: Path) -> ExportRecord | None:
     try:
         values = json.loads((folder / _FILE).read_text(encoding="utf-8"))
         record: ExportRecord = decode(ExportRecord, values)
-    except (OSError, ValueError, TypeError, KeyError, DevlibError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, DevlibError):
         return None
     if record.report is not None and not record.report.path.is_file():
         return replace(record, state=JobState.WAITING, report=None, ended_at=None)

@@ -19,7 +19,8 @@ from starlette.responses import Response
 from devlib.api.answers import JSON
 from devlib.api.delivery import Delivered, deliver
 from devlib.api.documentation import refusals
-from devlib.api.export_job import ExportJob
+from devlib.api.export_folder import Standing
+from devlib.api.export_job import Export
 from devlib.api.export_record import JobState, counts
 from devlib.api.exports import ExportDesk
 from devlib.api.problems import as_json, language_of, on_devlib_error, plain_problem, problem
@@ -125,7 +126,7 @@ class ExportRoutes:
         await run_in_threadpool(self._desk.cancel, job)
         return Response(None, HTTPStatus.NO_CONTENT)
 
-    def _submit(self, request: Request, body: ExportOrder, key: str) -> tuple[ExportJob, Bearer]:
+    def _submit(self, request: Request, body: ExportOrder, key: str) -> tuple[Export, Bearer]:
         bearer = self._sign_in(request)
         chosen = LineFilter(
             states=body.states,
@@ -141,7 +142,7 @@ class ExportRoutes:
         job, _ = self._desk.submit(bearer, wanted, from_snapshot=body.from_snapshot, idempotency=key)
         return job, bearer
 
-    def _find(self, request: Request, number: str) -> tuple[ExportJob, Bearer]:
+    def _find(self, request: Request, number: str) -> tuple[Export, Bearer]:
         bearer = self._sign_in(request)
         return self._desk.find(bearer, number), bearer
 
@@ -151,7 +152,7 @@ class ExportRoutes:
         return bearer
 
     async def _file_answer(
-        self, request: Request, bearer: Bearer, job: ExportJob, headers: dict[str, str]
+        self, request: Request, bearer: Bearer, job: Export, headers: dict[str, str]
     ) -> Response:
         report, record = job.record.report, job.record
         assert report is not None  # noqa: S101 - asked before
@@ -175,7 +176,7 @@ class ExportRoutes:
             given["Content-Language"] = record.request.language
         return deliver(request, file, given)
 
-    def _cache_headers(self, job: ExportJob) -> dict[str, str]:
+    def _cache_headers(self, job: Export) -> dict[str, str]:
         report, record = job.record.report, job.record
         assert report is not None  # noqa: S101 - asked before
         told = "fwd=miss; stored"
@@ -188,11 +189,11 @@ class ExportRoutes:
         headers = {"Cache-Status": f"devlib; {told}", "Server-Timing": job.timing}
         return headers | ({"Age": str(math.floor(report.age))} if report.shared else {})
 
-    def _accepted(self, job: ExportJob, headers: dict[str, str]) -> Response:
+    def _accepted(self, job: Export, headers: dict[str, str]) -> Response:
         given = {**headers, "Cache-Control": "no-store", "RateLimit-Policy": policy_field(self._policy)}
         return Response(as_json(_told(job)), HTTPStatus.ACCEPTED, given, JSON)
 
-    def _state_answer(self, request: Request, job: ExportJob, headers: dict[str, str]) -> Response:
+    def _state_answer(self, request: Request, job: Export, headers: dict[str, str]) -> Response:
         state = job.record.state
         if job.error is not None:
             return problem_of_export(request, job.error, self._policy)
@@ -275,17 +276,16 @@ def _seconds(prefer: str) -> int:
     return min(int(found[1]), LONGEST_WAIT) if found else 0
 
 
-def _told(job: ExportJob) -> dict[str, object]:
-    record = job.record
-    done, total = job.done
+def _told(job: Export) -> dict[str, object]:
+    record, standing = job.record, job.standing or Standing()
     values: dict[str, object] = {
         "id": record.id,
         "state": record.state.value,
-        "place": job.place,
-        "seconds_to_go": round(job.seconds_to_go, 1),
-        "delayed": job.delayed,
-        "done": done,
-        "total": total,
+        "place": standing.place,
+        "seconds_to_go": round(standing.seconds_to_go, 1),
+        "delayed": standing.delayed,
+        "done": standing.done,
+        "total": standing.total,
         "self": f"/v1/exports/{record.id}",
     }
     if record.state is JobState.DONE:

@@ -51,6 +51,7 @@ class Scribe:
     async def _write_all(self) -> None:
         try:
             while self._waiting:
+                await asyncio.sleep(0)  # let those who ask at the same moment come along
                 batch, self._waiting = self._waiting, []
                 errors = await run_in_threadpool(self._commit, [entries for entries, _ in batch])
                 for (_, theirs), error in zip(batch, errors, strict=True):

@@ -1,10 +1,13 @@
-"""What the service counts, in the text format of Prometheus."""
+"""What the service counts, in the text format of Prometheus; several workers count together."""
 
 from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+
+from devlib.config import shared_counts_folder
 
 _SECONDS = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0)
 
@@ -25,7 +28,7 @@ class Metrics:
             "devlib_request_seconds", "Seconds until the answer was sent.", ("route",),
             buckets=_SECONDS, registry=self._registry,
         )  # fmt: skip
-        self._registry.register(_Levels(levels))
+        self._levels = _Levels(levels)
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request; `route` is the pattern of its address."""
@@ -36,7 +39,11 @@ class Metrics:
 
     def text(self) -> bytes:
         """Return everything in the text format."""
-        return generate_latest(self._registry)
+        whole = self._registry
+        if shared_counts_folder():
+            whole = CollectorRegistry()
+            MultiProcessCollector(whole)  # type: ignore[no-untyped-call]  # what all workers counted
+        return generate_latest(whole) + generate_latest(self._levels)
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})

@@ -11,11 +11,19 @@ from devlib.errors import UsageError
 from devlib.language import message
 from devlib.storage import ApiToken
 
+_MOST_WORKERS = 64
+
 
 def serve(call: Call) -> int:
     """Hand over to the service, which is a door of its own."""
     given = call.arguments
+    if not 1 <= given.workers <= _MOST_WORKERS:
+        raise UsageError(
+            message("The service cannot run with {count} workers.", count=given.workers),
+            remedy=message("Give a number from 1 to {most}.", most=_MOST_WORKERS),
+        )
     command = [sys.executable, "-m", "devlib.api", "--host", given.host, "--port", str(given.port)]
+    command += ["--workers", str(given.workers)]
     # In our own place: a signal to this process must reach the service itself.
     with subprocess.Popen(command) as service:  # noqa: S603 - our own module
         while True:
@@ -95,6 +103,12 @@ COMMANDS = (
         (
             argument("--host", default="127.0.0.1", help=message("address to listen at")),
             argument("--port", type=int, default=8600, help=message("port to listen at; 0 for any free one")),
+            argument(
+                "--workers",
+                type=int,
+                default=1,
+                help=message("processes that answer, about one for each core; they share the home"),
+            ),
         ),
     ),
     Command(

@@ -27,7 +27,13 @@ from devlib.config.dashboards import (
 )
 from devlib.config.networks import KamailioSettings, NetworkSettings, Seconds, Section, SimulatorSettings
 from devlib.config.secret import Secret
-from devlib.config.service import ApiSettings, OidcRule, OidcSettings
+from devlib.config.service import (
+    ApiSettings,
+    OidcRule,
+    OidcSettings,
+    share_counts,
+    shared_counts_folder,
+)
 from devlib.config.tokens import fresh_token, fresh_tokens
 from devlib.errors import ConfigurationError
 from devlib.language import Language, choose_language, message
@@ -56,6 +62,8 @@ __all__ = [
     "kernel_environment",
     "load_settings",
     "own_environment",
+    "share_counts",
+    "shared_counts_folder",
     "take_kernel_pass",
 ]
 

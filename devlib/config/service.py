@@ -1,5 +1,6 @@
 """Section `[api]` of `devlib.toml`: limits of the HTTP service, and who vouches for people."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -53,9 +54,27 @@ class ApiSettings(Section):
     body_bytes: int = Field(1 << 20, ge=1024, description="Largest body of a request.")
     file_bytes: int = Field(64 << 20, ge=1024, description="Largest bulk file.")
     body_seconds: Seconds = Field(30.0, description="Longest silence while a body is sent.")
-    requests: int = Field(256, ge=1, description="Requests under way at once; one more is 503.")
-    threads: int = Field(40, ge=1, le=500, description="Acts under way at once.")
-    exports: int = Field(100, ge=1, description="Exports that this service runs or keeps waiting at once.")
+    requests: int = Field(256, ge=1, description="Requests under way at once at one worker; one more is 503.")
+    threads: int = Field(40, ge=1, le=500, description="Acts under way at once at one worker.")
+    exports: int = Field(100, ge=1, description="Exports that all workers run or keep waiting at once.")
     keep_seconds: Seconds = Field(600.0, description="Seconds for which a finished export can be fetched.")
     drain_seconds: Seconds = Field(120.0, description="Seconds that running exports get when it stops.")
     oidc: tuple[OidcSettings, ...] = Field((), description="OpenID providers that sign people in.")
+
+
+# Where workers of one service count together: the variable is prometheus_client's.
+_SHARED_COUNTS = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def share_counts(folder: str) -> None:
+    """Let processes that are started from now on count what `/metrics` tells in one folder.
+
+    Args:
+        folder: empty, and theirs alone.
+    """
+    os.environ[_SHARED_COUNTS] = folder
+
+
+def shared_counts_folder() -> str:
+    """Return the folder in which this process counts with others; empty where it counts alone."""
+    return os.environ.get(_SHARED_COUNTS, "")

@@ -31,6 +31,7 @@ from devlib.storage.records import ApiToken, AuditEntry, DeviceRow, LineRow, New
 from devlib.storage.restart_ledger import no_run
 from devlib.storage.restart_records import RestartRun, RestartStep, RunState, StepState
 from devlib.storage.typed_files import write_arrow, write_parquet
+from devlib.storage.write_lock import WriteLock
 from devlib.storage.writer import Writer
 
 __all__ = [
@@ -86,6 +87,7 @@ __all__ = [
     "Span",
     "StepState",
     "Store",
+    "WriteLock",
     "Writer",
     "arrow_schema",
     "choose_lines",

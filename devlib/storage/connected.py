@@ -1,6 +1,6 @@
 """What readers and writers share: a connection, a clock, and answers that are too long for memory."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar, cast
 
@@ -15,14 +15,30 @@ class Connected:
     """A connection of the inventory, for a short time.
 
     Args:
-        connection: open; begun where it is for writing.
+        connection: open; begun where it is for writing; or what opens it when it is first needed.
         clock: dates what is written.
     """
 
-    def __init__(self, connection: Connection, clock: Clock) -> None:
-        self.connection = connection
+    def __init__(self, connection: Connection | Callable[[], Connection], clock: Clock) -> None:
+        self._connection = connection
         self._clock = clock
         self._spools = 0
+
+    @property
+    def connection(self) -> Connection:
+        """The connection, opened."""
+        if not isinstance(self._connection, Connection):
+            self._connection = self._connection()
+        return self._connection
+
+    def close(self) -> None:
+        """Close the connection, if it was ever opened."""
+        if isinstance(self._connection, Connection):
+            self._connection.close()
+
+    def _kept_question(self, statement: Select[Any], values: Mapping[str, object]) -> Sequence[Sequence[Any]]:
+        """Return all rows of the answer to a statement that is kept, and not made for this one question."""
+        return self.connection.execute(statement, values).all()
 
     def _stream(self, statement: Select[Any], size: int) -> Iterator[Sequence[tuple[Any, ...]]]:
         """Yield the rows of one moment, up to `size` at a time, without shutting writers out meanwhile.

@@ -163,7 +163,7 @@ def _set_up_kept(
     path: Path, set_up: SetUp, connection: sqlite3.Connection, entry: ConnectionPoolEntry
 ) -> None:
     set_up(connection)
-    entry.info["file"] = _file_of(path)
+    entry.info["file"] = file_of(path)
 
 
 def _shrink(connection: sqlite3.Connection | None, entry: ConnectionPoolEntry) -> None:
@@ -178,11 +178,12 @@ def _shrink(connection: sqlite3.Connection | None, entry: ConnectionPoolEntry) -
 
 def _still_there(path: Path, _connection: object, entry: ConnectionPoolEntry, _proxy: object) -> None:
     # A backup that was restored stands in the place of a file that an open connection would go on reading.
-    if entry.info["file"] != _file_of(path):
+    if entry.info["file"] != file_of(path):
         raise DisconnectionError
 
 
-def _file_of(path: Path) -> tuple[int, int] | None:
+def file_of(path: Path) -> tuple[int, int] | None:
+    """Return what tells the file at a path from one that takes its place; `None` where there is none."""
     try:
         found = path.stat()
     except OSError:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -27,6 +28,7 @@ from devlib.storage.engine import (
 )
 from devlib.storage.faults import translated
 from devlib.storage.frozen import frozen
+from devlib.storage.kept_questions import GlanceReader, KeptConnections
 from devlib.storage.migrate import bring_up_to_date
 from devlib.storage.reader import Reader
 from devlib.storage.records import NewAuditEntry
@@ -43,7 +45,7 @@ class _Glance:
 
     def __init__(self) -> None:
         self.entries: list[NewAuditEntry] = []
-        self.reader: Reader | None = None
+        self.reader: GlanceReader | None = None
 
 
 _GLANCE: ContextVar[_Glance | None] = ContextVar("_GLANCE", default=None)
@@ -65,6 +67,7 @@ class Inventory:
         self._engine = make_engine(self._url)
         self._reading = make_reading_engine(self._url) or self._engine
         self._opening = threading.Lock()
+        self._kept = KeptConnections(sqlite_file(self._url) or Path())
         self._audit_of = os.getpid()
         self._audit = AuditGroup(self._write_audit)
         # Engines of the parent of a fork: kept, for closing them would end the parent's sessions.
@@ -80,6 +83,7 @@ class Inventory:
 
     def close(self) -> None:
         """Close all connections; harmless when repeated."""
+        self._kept.close()
         self._own_engine().dispose()
         self._reading.dispose()
 
@@ -95,7 +99,7 @@ class Inventory:
         if glance is not None:
             with translated(self._url):
                 if glance.reader is None:
-                    glance.reader = Reader(self._reading.connect(), self.clock)
+                    glance.reader = GlanceReader(self._reading, self._kept, self.clock)
                 yield glance.reader
             return
         with translated(self._url), self._reading.connect() as connection:
@@ -180,7 +184,7 @@ class Inventory:
         finally:
             _GLANCE.reset(token)
             if glance.reader is not None:
-                glance.reader.connection.close()
+                glance.reader.close()
 
     def _write_audit(self, entries: Sequence[NewAuditEntry]) -> None:
         with self.write() as writer:

@@ -41,16 +41,18 @@ _PLACE_NAMES = (sites.c.name, customers.c.name, providers.c.name)
 _NOTES = (devices.c.name, devices.c.description, devices.c.base_station_id, devices.c.chain_id)
 _USER = (lines.c.user_id, lines.c.first_name, lines.c.last_name, lines.c.phone_number, lines.c.extension)
 
-# Statements of the question that programs ask most are kept: making one costs more than its answer.
-_HELD = select(lines).where(lines.c.device_id == bindparam("device")).order_by(lines.c.port)
+_DEVICE = (devices.c.id, devices.c.device_type, *_PLACE_NAMES, *_NOTES)
+_HELD = (lines.c.id, lines.c.port, lines.c.line_port, lines.c.line_type, *_USER)
 
 
 @lru_cache(maxsize=1024)
 def _device_in(scope: Scope) -> Select[Any]:
+    """Return the statement of the question that programs ask most: making it costs more than its answer."""
     return (
-        select(devices.c.id, devices.c.device_type, *_PLACE_NAMES, *_NOTES)
-        .select_from(_DEVICES)
-        .where(devices.c.mac == bindparam("mac"), in_scope(scope))
+        select(*_DEVICE, *_HELD)
+        .select_from(_DEVICES.outerjoin(lines, lines.c.device_id == devices.c.id))
+        .where(devices.c.mac == bindparam("mac", required=False), in_scope(scope))
+        .order_by(lines.c.port)
     )
 
 
@@ -147,14 +149,13 @@ class Reader(LedgerReader, AuditReader, TokenReader, RestartReader):
         Raises:
             NotFound: the scope has no such device; says the same when it is elsewhere.
         """
-        found = self.connection.execute(_device_in(scope), {"mac": mac.value})
-        if (row := found.one_or_none()) is None:
+        rows = self._kept_question(_device_in(scope), {"mac": mac.value})
+        if not rows:
             raise no_device(mac)
-        held = self.connection.execute(_HELD, {"device": row.id})
-        its_lines = tuple(line_of(each, mac) for each in held)
-        key, kind, site, customer, provider, name, description, station, chain = row
+        key, kind, site, customer, provider, name, description, station, chain = rows[0][: len(_DEVICE)]
+        held = tuple(_line(mac, *row[len(_DEVICE) :]) for row in rows if row[len(_DEVICE)] is not None)
         place = (kind, site, customer, provider)
-        return Device(key, mac, *place, name, description, station, chain, lines=its_lines)
+        return Device(key, mac, *place, name, description, station, chain, lines=held)
 
     def devices(
         self, scope: Scope, catalogue: Catalogue, where: DeviceFilter = _ANYWHERE, page: Page = _WHOLE
@@ -231,5 +232,9 @@ def _named(found: Select[Any]) -> Select[Any]:
 
 def line_of(row: Row[Any], mac: Mac) -> Line:
     """Return the line that a row of the table says."""
-    user = User(row.user_id, row.first_name, row.last_name, row.phone_number, row.extension)
-    return Line(row.id, mac, row.port, row.line_port, LineType(row.line_type), user)
+    user = (row.user_id, row.first_name, row.last_name, row.phone_number, row.extension)
+    return _line(mac, row.id, row.port, row.line_port, row.line_type, *user)
+
+
+def _line(mac: Mac, key: int, port: int, line_port: str, line_type: str, *user: str) -> Line:
+    return Line(key, mac, port, line_port, LineType(line_type), User(*user))

@@ -16,7 +16,7 @@ _BY_NUMBER = select(api_tokens).where(api_tokens.c.id == bindparam("number"))
 _ITS_BEARER = (
     select(api_tokens, *(each.label(f"bearer_{each.name}") for each in identities.c))
     .select_from(api_tokens.outerjoin(identities, api_tokens.c.principal == identities.c.principal))
-    .where(api_tokens.c.id == bindparam("number"))
+    .where(api_tokens.c.id == bindparam("number", required=False))
 )
 _TOKEN_COLUMNS = len(api_tokens.c)
 
@@ -34,10 +34,10 @@ class TokenReader(Connected):
 
         One question, since every request of a program asks it.
         """
-        row = self.connection.execute(_ITS_BEARER, {"number": number}).one_or_none()
-        if row is None:
+        rows = self._kept_question(_ITS_BEARER, {"number": number})
+        if not rows:
             return None
-        token, stored = row[:_TOKEN_COLUMNS], row[_TOKEN_COLUMNS:]
+        token, stored = rows[0][:_TOKEN_COLUMNS], rows[0][_TOKEN_COLUMNS:]
         return ApiToken(*token), None if stored[0] is None else identity_of(*stored)
 
     def api_tokens(self) -> list[ApiToken]:

@@ -64,7 +64,7 @@ class WriteLock:
             return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise StorageUnavailable(
-                message("The lock of the inventory cannot be opened: {error}", error=error.strerror),
+                message("The lock file cannot be opened: {error}", error=error.strerror),
                 where=str(self._path),
                 remedy=message("Let this account write there, or set DEVLIB_HOME to another folder."),
             ) from None

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 from api_service import running
-from portal_home import PROVIDER, Home, mac_of
+from held_collection import Held
+from portal_home import PROVIDER, Home
 
-from devlib.errors import ExportRejected
 from devlib.export import ExportKey, ExportRequest, MemoryCoordinator
 from devlib.model import LINE_STATES, Identity, Role, Scope
 
@@ -25,29 +25,6 @@ def client(service):
     """A client for one who may do everything."""
     with service.client() as opened:
         yield opened
-
-
-class Held:
-    """A network whose collection goes on only when it is let; says when it has begun."""
-
-    def __init__(self, home, monkeypatch):
-        from devlib.collect import Collector
-
-        self.begun, self.let = threading.Event(), threading.Event()
-        self.runs = 0
-        collect = Collector.collect
-
-        def held(collector, scope, progress=None):
-            self.runs += 1
-            self.begun.set()
-            if progress:
-                progress(1, 12)
-            while not self.let.wait(0.02):
-                if progress:
-                    progress(2, 12)
-            return collect(collector, scope, progress)
-
-        monkeypatch.setattr("devlib.collect.Collector.collect", held)
 
 
 @pytest.fixture
@@ -328,16 +305,18 @@ def test_finished_exports_are_forgotten(home, client):
     assert not list(home.folder.glob("service-exports/*/*"))
 
 
-def test_a_service_looks_after_so_many_exports(home, service):
-    """Beyond its own bound a service refuses, like a full queue."""
-    from devlib.api.exports import ExportDesk
-
+def test_a_service_looks_after_so_many_exports(tmp_path, monkeypatch):
+    """Beyond its own bound a service refuses, like a full queue; when one has ended there is room again."""
+    home = Home(tmp_path / "home")
     settings = home.settings.api.model_copy(update={"exports": 1})
     object.__setattr__(home.services, "settings", home.settings.model_copy(update={"api": settings}))
-    desk = ExportDesk(home.services)
-    desk._jobs["x"] = type(
-        "Live", (), {"record": type("R", (), {"state": type("S", (), {"ended": False})})}
-    )()
-    with pytest.raises(ExportRejected):
-        desk._require_room()
-    assert mac_of(1)
+    held = Held(home, monkeypatch)
+    with running(home) as service, service.client() as client, service.client(name="other") as other:
+        place = client.post("/v1/exports", json=BAKERY).headers["location"]
+        refused = other.post("/v1/exports", json={"customer": "Clinic"})
+        assert (refused.status_code, refused.json()["error"]) == (429, "ExportRejected")
+        assert int(refused.headers["retry-after"]) > 0
+        held.let.set()
+        assert client.get(place, params={"wait": 60}).json()["state"] == "done"
+        assert other.post("/v1/exports", json={"customer": "Clinic"}, headers=WAIT).status_code == 200
+    home.services.close()
