@@ -39,6 +39,7 @@ _TYPES: Mapping[type[DevlibError], str] = {
 }
 _LATER_SECONDS = 5.0
 _MOST_FAULTS = 20
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def language_of(request: Request) -> Language:
@@ -123,9 +124,7 @@ def plain_problem(
 
 def as_json(value: object) -> bytes:
     """Return JSON as UTF-8."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str).encode(
-        "utf-8", "backslashreplace"
-    )
+    return _ENCODER.encode(value).encode("utf-8", "backslashreplace")
 
 
 async def on_devlib_error(request: Request, error: Exception) -> Response:
