@@ -5,6 +5,7 @@ pool, making a statement of SQLAlchemy ready and giving both back needs ten time
 therefore compiled once, by SQLAlchemy too, and its columns are read as SQLAlchemy reads them.
 """
 
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -90,6 +91,9 @@ class KeptConnections:
         self._mine = threading.local()
         self._lock = threading.Lock()
         self._all: list[PoolProxiedConnection] = []
+        self._process = os.getpid()
+        # Of the parent of a fork: kept, for closing them is the parent's.
+        self._inherited: list[PoolProxiedConnection] = []
 
     def of_this_thread(self, engine: Engine) -> DBAPIConnection:
         """Return the connection of this thread, a new one where the file is another one than before.
@@ -97,6 +101,9 @@ class KeptConnections:
         Args:
             engine: out of whose pool it comes.
         """
+        if self._process != os.getpid():
+            self._inherited, self._all = [*self._inherited, *self._all], []
+            self._process, self._mine, self._lock = os.getpid(), threading.local(), threading.Lock()
         kept = getattr(self._mine, "kept", None)
         if kept is not None and kept[0] is engine and kept[1] == file_of(self._file):
             found: DBAPIConnection = kept[2].dbapi_connection

@@ -1,5 +1,6 @@
 """Kept questions: what SQLite's driver answers is what SQLAlchemy answers, whatever becomes of the file."""
 
+import multiprocessing
 import shutil
 import threading
 from datetime import UTC, datetime
@@ -139,3 +140,23 @@ def test_each_thread_has_its_own(inventory):
     assert len(inventory._kept._all) == 4
     inventory.close()
     assert inventory._kept._all == []
+
+
+def _look_in_child(inventory, sent):
+    with inventory.without_waiting(), inventory.read() as reader:
+        sent.put(len(reader.device(EVERYTHING, SOMEBODY).lines))
+    sent.put(len(inventory._kept._inherited))
+
+
+def test_the_child_of_a_fork_has_its_own(inventory):
+    """A child leaves its parent's connection alone, and both go on looking."""
+    ask = lambda reader: len(reader.device(EVERYTHING, SOMEBODY).lines)  # noqa: E731
+    assert both(inventory, ask) == (6, 6)
+    fork = multiprocessing.get_context("fork")
+    sent = fork.SimpleQueue()
+    child = fork.Process(target=_look_in_child, args=(inventory, sent))
+    child.start()
+    assert (sent.get(), sent.get()) == (6, 1)
+    child.join(30)
+    assert child.exitcode == 0
+    assert both(inventory, ask) == (6, 6)
