@@ -7,15 +7,26 @@ entry is committed.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 from fastapi.concurrency import run_in_threadpool
+from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
+from starlette.routing import Route as PlainRoute
+from starlette.types import Scope
 
+from devlib.api.signing import Doorkeeper
 from devlib.errors import StorageUnavailable
+from devlib.portal.routes import Route
 from devlib.storage import Inventory, MustWait, NewAuditEntry
 
+Act = Callable[[Request, Mapping[str, Any]], Response]
+"""Does what a request wants, with the arguments out of its address and body."""
+
+_LONGEST = 500  # letters of a name in an address; what is longer is refused with all else that is wrong
 _Waiting = tuple[Sequence[NewAuditEntry], asyncio.Future[None]]
 
 
@@ -101,3 +112,38 @@ async def glance(inventory: Inventory, scribe: Scribe, look: Callable[[], Respon
         raise
     await scribe.write(entries)
     return found
+
+
+class GlanceRoute(PlainRoute):
+    """The address of an act that only looks something up by a name in the address.
+
+    The framework's own route of the same act describes it, refuses what is wrong, and answers where this one
+    does not; taking a request apart by its schema costs as much as the look itself.
+
+    Args:
+        route: of the act; all its parameters are texts in the path.
+        inventory: in which it looks.
+        scribe: commits what it notes in the audit.
+        doorkeeper: signs requests in.
+        act: what is done.
+    """
+
+    def __init__(
+        self, route: Route, inventory: Inventory, scribe: Scribe, doorkeeper: Doorkeeper, act: Act
+    ) -> None:
+        async def endpoint(request: Request) -> Response:
+            if not doorkeeper.needs_nobody(request):
+                return await run_in_threadpool(act, request, request.path_params)
+            return await glance(inventory, scribe, lambda: act(request, request.path_params))
+
+        if set(route.parameters) != set(route.in_path) or route.in_body:
+            raise ValueError(f"{route.act} needs more than its address")
+        super().__init__(route.path, endpoint, methods=[route.verb], include_in_schema=False)
+        self.methods = {route.verb}  # the framework's routes know no HEAD either
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Return whether the request is one of these."""
+        match, found = super().matches(scope)
+        if match is not Match.FULL or any(len(each) > _LONGEST for each in found["path_params"].values()):
+            return Match.NONE, {}
+        return match, {**found, "route": self}

@@ -22,7 +22,7 @@ from starlette.responses import Response
 
 from devlib.api.answers import answer
 from devlib.api.documentation import responses_of
-from devlib.api.glances import Scribe, glance
+from devlib.api.glances import Act, GlanceRoute, Scribe
 from devlib.api.signing import Doorkeeper
 from devlib.model import Mac
 from devlib.portal import Portal, Services
@@ -58,11 +58,16 @@ class Body(BaseModel):
 def add_routes(application: FastAPI, services: Services, doorkeeper: Doorkeeper) -> None:
     """Add an endpoint for each plain act."""
     scribe = Scribe(services.inventory)
-    # Addresses are tried in this order: first those that are asked most.
-    for route in sorted(ROUTES, key=lambda each: not each.glance):
+    for route in ROUTES:
+        act = _act(route, services, doorkeeper)
+        if route.glance and services.inventory.reads_at_once:
+            # Before all others: addresses are tried in their order.
+            application.router.routes.insert(
+                0, GlanceRoute(route, services.inventory, scribe, doorkeeper, act)
+            )
         application.add_api_route(
             route.path,
-            _endpoint(route, services, doorkeeper, scribe),
+            _endpoint(route, act),
             methods=[route.verb],
             status_code=route.status,
             response_class=Response,
@@ -73,21 +78,21 @@ def add_routes(application: FastAPI, services: Services, doorkeeper: Doorkeeper)
         )
 
 
-def _endpoint(route: Route, services: Services, doorkeeper: Doorkeeper, scribe: Scribe) -> Any:  # noqa: ANN401
-    quick = route.glance and services.inventory.reads_at_once
-
+def _act(route: Route, services: Services, doorkeeper: Doorkeeper) -> Act:
     def act(request: Request, given: Mapping[str, Any]) -> Response:
         portal = doorkeeper.sign_in(request).portal(services)
         request.scope["devlib.principal"] = portal.identity.principal
         result = getattr(portal, route.act)(**_arguments(route, given))
         return answer(request, route, result, portal.warnings)
 
+    return act
+
+
+def _endpoint(route: Route, act: Act) -> Any:  # noqa: ANN401 - a function
     async def endpoint(request: Request, **given: Any) -> Response:  # noqa: ANN401 - as the schema says
         for holder in ("query", "body"):
             if (model := given.pop(holder, None)) is not None:
                 given |= {name: getattr(model, name) for name in type(model).model_fields}
-        if quick and doorkeeper.needs_nobody(request):
-            return await glance(services.inventory, scribe, lambda: act(request, given))
         return await run_in_threadpool(act, request, given)
 
     endpoint.__signature__ = inspect.Signature(_parameters(route))  # type: ignore[attr-defined]

@@ -162,3 +162,16 @@ async def test_an_error_keeps_its_entry(home):
     with pytest.raises(NotFound):
         await glance(inventory, Scribe(inventory), look)
     assert len(entries(home)) == before + 1
+
+
+def test_the_short_way_is_the_same_address(service):
+    """What the framework refuses stays refused, other methods are others', and the pattern is counted."""
+    with service.client(Role.VIEWER) as client:
+        assert client.get("/v1/devices/" + "x" * 501).status_code == 422
+        assert client.get("/v1/devices/" + "x" * 500).status_code == 400  # no MAC address
+        assert client.head(PATH).status_code == 405
+        assert client.put(PATH).status_code == 405
+        assert client.delete(PATH).status_code == 403
+        assert client.get(PATH).status_code == 200
+        counts = client.get("/metrics").text
+    assert 'devlib_requests_total{method="GET",route="/v1/devices/{mac}",status="200"} 1.0' in counts
