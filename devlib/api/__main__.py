@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     # They were opened to see that they can be, and to bring the tables up to date; workers open their own.
     services.close()
-    code = run_workers(settings.api, listener, given.workers)
+    code = run_workers(settings, listener, given.workers)
     say("stopped")
     return code
 

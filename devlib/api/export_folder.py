@@ -8,6 +8,7 @@ frees it when the process dies, and the next worker that sees it goes on with th
 import fcntl
 import json
 import os
+import secrets
 import shutil
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -18,7 +19,7 @@ from devlib.errors import StorageUnavailable
 from devlib.language import message
 
 _OWNER, _STANDING, _GIVEN_UP = "owner.lock", "standing.json", "given-up"
-_NEW = ".new-"
+_NEW, _GONE = ".new-", ".gone-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +78,7 @@ class ExportFolder:
         except BaseException as error:
             made.remove()
             if isinstance(error, OSError):
-                raise StorageUnavailable(
-                    message("The file could not be written: {error}", error=error),
-                    where=str(among),
-                    remedy=message("Choose a folder in which this account may write and which has room."),
-                ) from error
+                raise _unwritable(among, error) from error
             raise
         return made
 
@@ -95,9 +92,9 @@ class ExportFolder:
 
     @classmethod
     def sweep(cls, among: Path) -> None:
-        """Remove what killed processes left half made; only while nobody else makes one."""
-        for path in among.glob(f"{_NEW}*"):
-            cls(path).remove()
+        """Remove what killed processes left half made or removed; only while nobody else makes one."""
+        for path in (*among.glob(f"{_NEW}*"), *among.glob(f"{_GONE}*")):
+            shutil.rmtree(path, ignore_errors=True)
 
     def record(self) -> ExportRecord | None:
         """Return what is written down; `None` where nothing is, or nothing that this version can read."""
@@ -131,9 +128,16 @@ class ExportFolder:
         return (self.path / _GIVEN_UP).exists()
 
     def give_up(self) -> None:
-        """Let whoever runs it know that it is cancelled."""
-        with suppress(FileNotFoundError):
-            (self.path / _GIVEN_UP).touch(mode=0o600)
+        """Let whoever runs it know that it is cancelled.
+
+        Raises:
+            StorageUnavailable: nothing can be written.
+        """
+        try:
+            with suppress(FileNotFoundError):
+                (self.path / _GIVEN_UP).touch(mode=0o600)
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
 
     def take(self) -> bool:
         """Become the one who runs it; `False` where somebody else does, or the folder is gone."""
@@ -143,7 +147,10 @@ class ExportFolder:
             return False
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            same = os.fstat(file).st_ino == (self.path / _OWNER).stat().st_ino
+        except OSError:  # held by another process, or removed while it was opened
+            same = False
+        if not same:
             os.close(file)
             return False
         self._owned = file
@@ -157,6 +164,17 @@ class ExportFolder:
             os.close(owned)
 
     def remove(self) -> None:
-        """Remove it with everything in it."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Remove it with everything in it; it is gone at once, and never seen without a part of it."""
+        gone = self.path.with_name(f"{_GONE}{secrets.token_hex(8)}")
+        with suppress(OSError):
+            self.path.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
         self.free()
+
+
+def _unwritable(where: Path, error: OSError) -> StorageUnavailable:
+    return StorageUnavailable(
+        message("The file could not be written: {error}", error=error),
+        where=str(where),
+        remedy=message("Choose a folder in which this account may write and which has room."),
+    )

@@ -120,6 +120,7 @@ class ExportJob(Export):
         self._told_at = float("-inf")
         self.future: Future[None] | None = None
         self.written = False
+        self._given_up = False
         self._abandoned = False
         self._lock = threading.Lock()
         self._listeners: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
@@ -150,6 +151,15 @@ class ExportJob(Export):
         queued, exported = self._began - self._arrived, self._ended - self._began
         self.standing = replace(self.standing or Standing(), queued=queued, exported=exported)
         self._tell(at_once=True)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the one who asked gave it up; see `Export.cancelled`."""
+        return self._given_up or super().cancelled
+
+    def give_up(self) -> None:
+        """Give it up, even where that cannot be written down."""
+        self._given_up = True
 
     def abandon(self) -> None:
         """End its thread without giving it up: it goes on when the service starts again."""
@@ -185,7 +195,7 @@ class ExportJob(Export):
                 self._listeners.discard(listener)
 
     def _go_on(self) -> None:
-        if self._abandoned or self.folder.given_up:
+        if self._abandoned or self._given_up or self.folder.given_up:
             raise Abandoned
 
     def _tell(self, *, at_once: bool) -> None:

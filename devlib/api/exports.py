@@ -105,9 +105,9 @@ class ExportDesk:
         )
         self._purge()
         with self._taking_in:
-            there = list(self._all())
+            there = [each for each in self._all() if not self._old(each.record)]
             if (earlier := _repeated(record, there)) is not None:
-                return earlier, True
+                return self._running(earlier), True
             self._require_room(there)
             job = ExportJob(ExportFolder.make(self.folder, record), record, self.services.clock)
         try:
@@ -131,19 +131,15 @@ class ExportDesk:
                 message("There is no export {number}, or not any more.", number=visible(number, 40)),
                 remedy=message("Export again; a finished export is kept for a few minutes only."),
             )
-        if not export.record.state.ended and not isinstance(export, ExportJob):
-            return self._adopt(export.folder) or export
-        return export
+        return self._running(export)
 
     def cancel(self, export: Export) -> None:
         """End an export, and forget it with its file; who shares it goes on."""
         # Whoever runs it learns that at its next step, within a second.
-        export.folder.give_up()
         if isinstance(export, ExportJob):
-            runs = export.future is None or not export.future.done()
-        else:
-            runs = not export.folder.take()
-        if not runs:
+            export.give_up()
+        export.folder.give_up()
+        if export.folder.take():
             self._forget(export)
 
     def _export(self, folder: ExportFolder) -> Export | None:
@@ -158,6 +154,12 @@ class ExportDesk:
         for folder in ExportFolder.every(self.folder):
             if (export := self._export(folder)) is not None:
                 yield export
+
+    def _running(self, export: Export) -> Export:
+        """Return an export that somebody runs, or that has ended: where nobody does, it runs here now."""
+        if export.record.state.ended or isinstance(export, ExportJob):
+            return export
+        return self._adopt(export.folder) or export
 
     def _adopt(self, folder: ExportFolder) -> ExportJob | None:
         """Go on with an export whose process is gone; `None` where it is not, or nothing is left to do."""
@@ -177,6 +179,8 @@ class ExportDesk:
 
     def _start(self, job: ExportJob, portal: Portal) -> None:
         self._jobs[job.record.id] = job
+        if self.closing:
+            job.abandon()
         job.future = self._threads.submit(self._run, job, portal)
 
     def _run(self, job: ExportJob, portal: Portal) -> None:
@@ -185,6 +189,8 @@ class ExportDesk:
         finally:
             if not job.record.state.ended:
                 job.folder.free()
+            elif job.cancelled:
+                self._forget(job)  # cancelled after its last step
             elif job.written:
                 self._jobs.pop(job.record.id, None)
                 job.folder.free()
@@ -252,6 +258,8 @@ class ExportDesk:
         for export in self._all():
             if self._old(export.record):
                 self._forget(export)
+            else:
+                self._running(export)  # the worker that ran it may have ended
 
     def _forget(self, export: Export) -> None:
         self._jobs.pop(export.record.id, None)

@@ -20,6 +20,7 @@ from starlette.types import Scope
 
 from devlib.api.signing import Doorkeeper
 from devlib.errors import StorageUnavailable
+from devlib.language import message
 from devlib.portal.routes import Route
 from devlib.storage import Inventory, MustWait, NewAuditEntry
 
@@ -64,14 +65,17 @@ class Scribe:
             while self._waiting:
                 await asyncio.sleep(0)  # let those who ask at the same moment come along
                 batch, self._waiting = self._waiting, []
-                errors = await run_in_threadpool(self._commit, [entries for entries, _ in batch])
-                for (_, theirs), error in zip(batch, errors, strict=True):
+                try:
+                    errors = await run_in_threadpool(self._commit, [entries for entries, _ in batch])
+                except RuntimeError as error:  # no thread can be started
+                    errors = [_not_now(error)] * len(batch)
+                for (_, theirs), failed in zip(batch, errors, strict=True):
                     if theirs.done():
                         continue  # whoever asked has gone; the entry is written all the same
-                    if error is None:
+                    if failed is None:
                         theirs.set_result(None)
                     else:
-                        theirs.set_exception(error)
+                        theirs.set_exception(failed)
         finally:
             self._writing = None
 
@@ -87,6 +91,14 @@ class Scribe:
         except Exception as error:  # noqa: BLE001 - it becomes the answer of the request whose entry it is
             return error
         return None
+
+
+def _not_now(error: Exception) -> Exception:
+    return StorageUnavailable(
+        message("The inventory cannot be used: {reason}", reason=str(error)),
+        remedy=message("Try again; if it stays so, `devlib doctor` says what is wrong with the database."),
+        retry_after=1.0,
+    )
 
 
 async def glance(inventory: Inventory, scribe: Scribe, look: Callable[[], Response]) -> Response:

@@ -23,7 +23,7 @@ from devlib.api.application import create_application
 from devlib.api.intake import Intake
 from devlib.api.service_log import log_as_json, say
 from devlib.clock import SystemClock
-from devlib.config import ApiSettings, load_settings, share_counts
+from devlib.config import ApiSettings, Settings, load_settings, share_counts
 from devlib.errors import DevlibError
 from devlib.portal import open_services
 
@@ -56,6 +56,7 @@ ForkingPickler.register(Listener, lambda each: (_rebuilt, (DupFd(each.fileno()),
 def serving_options(settings: ApiSettings) -> dict[str, object]:
     """Return what every server of the service is told, alone or as one of several."""
     return {
+        "loop": "asyncio",  # uvloop, where it is installed, would not ask `Listener` how long its queue is
         "log_config": None,
         "access_log": False,
         "server_header": False,
@@ -67,19 +68,20 @@ def serving_options(settings: ApiSettings) -> dict[str, object]:
     }
 
 
-def run_workers(settings: ApiSettings, listener: Listener, count: int) -> int:
+def run_workers(settings: Settings, listener: Listener, count: int) -> int:
     """Serve with several workers until a signal ends it; return the exit code.
 
     Args:
-        settings: of the service.
+        settings: of this user.
         listener: takes connections; each worker gets it.
         count: how many workers.
     """
     config = uvicorn.Config(
         f"{__name__}:application", factory=True, workers=count, backlog=_AT_ONCE,
-        timeout_worker_healthcheck=_SILENT_SECONDS, **serving_options(settings),  # type: ignore[arg-type]
+        timeout_worker_healthcheck=_SILENT_SECONDS, **serving_options(settings.api),  # type: ignore[arg-type]
     )  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="devlib-metrics-") as folder:
+    # In the home, for a system may clear its folder of temporary files while the service runs.
+    with tempfile.TemporaryDirectory(prefix=".service-counts-", dir=settings.home) as folder:
         share_counts(folder)
         supervisor = Multiprocess(config, sockets=[listener])
         supervisor.run()

@@ -56,12 +56,14 @@ class Known:
         expires_at: last known expiry, UTC; `None` for a permanent binding or none ever.
         evidence: why it was in that state, where that is known.
         known_at: when that was observed, UTC; `None` where it is not known.
+        contact: of the binding that spoke for it last.
     """
 
     state: LineState
     expires_at: datetime | None
     evidence: Evidence | None = None
     known_at: datetime | None = None
+    contact: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +141,12 @@ def _outlives(known: Known, last: Binding | None, now: datetime, read_at: dateti
         return False  # a moment still to come is of a clock that was set back: it must not freeze a state
     if known.known_at > now:
         return True
-    # A feed counts whole seconds: an end may be newer than its moment says. It is, if the answer still has a
-    # binding that was registered before it.
+    # A feed counts whole seconds: an end may be newer than its moment says. It is, if the answer still has
+    # the binding that ended, registered before that; another phone's on the same line does not matter.
     ended = known.evidence in _EXACT_ENDS and known.known_at > now - EXPIRY_SLACK
-    began = None if last is None else last.registered_at
-    return ended and began is not None and began < known.known_at
+    if not ended or last is None or last.registered_at is None:
+        return False
+    return last.contact == known.contact and last.registered_at < known.known_at
 
 
 def _gone(known: Known | None, now: datetime, retention: timedelta, knows_since: datetime | None) -> Verdict:
@@ -273,6 +276,7 @@ WITH known AS (
             AND (known.state_known_at > asked_at OR (
                 known.evidence IN ('signed off', 'expiry reported')
                 AND known.state_known_at > asked_at - to_seconds($slack)
+                AND best.last.contact IS NOT DISTINCT FROM known.contact
                 AND best.last.registered_at < known.state_known_at)), false) AS outlived,
         if(outlived, NULL, best.last) AS last,
         known.line_key IS NOT NULL AND known.state IS NOT NULL AS seen

@@ -7,6 +7,7 @@ import pytest
 from portal_home import mac_of
 from starlette.responses import Response
 
+from devlib.api import glances
 from devlib.api.glances import Scribe, glance
 from devlib.errors import NotFound, StorageUnavailable
 from devlib.language import message
@@ -131,6 +132,24 @@ async def test_many_entries_share_a_commit_and_a_bad_one_fails_alone(home):
     inventory.batches.clear()
     await asyncio.gather(*(scribe.write([entry(home, str(n))]) for n in range(50)))
     assert len(inventory.batches) < 5
+
+
+async def test_without_any_thread_nobody_waits_for_ever(home, monkeypatch):
+    """Where no thread can be started those who ask are told to try again, and the next ones are served."""
+    real = glances.run_in_threadpool
+
+    async def none_left(*_):
+        raise RuntimeError("can't start new thread")
+
+    inventory = Counting()
+    inventory.go.set()
+    scribe = Scribe(inventory)
+    monkeypatch.setattr(glances, "run_in_threadpool", none_left)
+    with pytest.raises(StorageUnavailable):
+        await scribe.write([entry(home)])
+    monkeypatch.setattr(glances, "run_in_threadpool", real)
+    await scribe.write([entry(home, "next")])
+    assert inventory.batches == [["next"]]
 
 
 async def test_what_writes_is_done_anew_in_a_thread(home):

@@ -99,12 +99,12 @@ def test_a_worker_that_starts_leaves_running_exports_alone(tmp_path, monkeypatch
     home.services.close()
 
 
-def left_behind(home, principal):
+def left_behind(home, principal, key=""):
     """Leave an export as a worker does that was killed: written down, not ended, owned by nobody."""
     identity = Identity(principal, Role.SERVICE_PROVIDER)
     request = ReportRequest("Bakery")
     now = home.clock.now()
-    record = ExportRecord(secrets.token_hex(16), identity, "token x", True, request, False, "", now)
+    record = ExportRecord(secrets.token_hex(16), identity, "token x", True, request, False, key, now)
     ExportFolder.make(home.folder / "service-exports", record).free()
     return record
 
@@ -148,11 +148,63 @@ def test_a_killed_worker_is_seen_by_the_kernel(tmp_path):
         assert (done.status_code, done.json()["state"]) == (200, "done")
 
 
+def test_any_traffic_goes_on_with_what_was_left(tmp_path):
+    """Nobody has to ask for an export of a worker that ended: the next request of anybody takes it up."""
+    with two(tmp_path) as (home, _first, second):
+        left = left_behind(home, "somebody else")
+        home.clock.advance(6)
+        assert second.get(f"/v1/exports/{'0' * 32}").status_code == 404
+        folder = ExportFolder(home.folder / "service-exports" / left.id)
+        assert soon(lambda: folder.record().state.ended)
+
+
+def test_a_repetition_of_what_was_left_goes_on_with_it(tmp_path):
+    """Under the same idempotency key the export of a killed worker is finished, not begun anew."""
+    with two(tmp_path) as (home, first, _):
+        left = left_behind(home, Role.SERVICE_PROVIDER.value, key="k")
+        done = first.post("/v1/exports", json=BAKERY, headers={**WAIT, "Idempotency-Key": "k"})
+        assert (done.status_code, done.headers["location"]) == (200, f"/v1/exports/{left.id}")
+        home.clock.advance(home.settings.api.keep_seconds + 1)
+        anew = first.post("/v1/exports", json=BAKERY, headers={**WAIT, "Idempotency-Key": "k"})
+        assert anew.status_code == 200
+        assert anew.headers["location"] != done.headers["location"]
+
+
+def test_a_folder_is_gone_at_once(tmp_path):
+    """What is removed is never seen without a part of it, and a lock on what is gone is none."""
+    home = Home(tmp_path / "home")
+    place = home.folder / "service-exports"
+    record = left_behind(home, "x")
+    one, other = ExportFolder(place / record.id), ExportFolder(place / record.id)
+    assert one.take()
+    assert not other.take()
+    one.remove()
+    assert (other.record(), other.take(), other.standing()) == (None, False, None)
+    assert ExportFolder.every(place) == []
+    assert list(place.iterdir()) == []
+    home.services.close()
+
+
+def test_who_cancels_where_nothing_can_be_written_is_told(tmp_path, monkeypatch):
+    """A mark that cannot be made is an error that says so, not a promise."""
+    home = Home(tmp_path / "home")
+    folder = ExportFolder(home.folder / "service-exports" / left_behind(home, "x").id)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.touch", full)
+    with pytest.raises(StorageUnavailable):
+        folder.give_up()
+    home.services.close()
+
+
 def test_halves_and_strange_folders_are_swept(tmp_path):
     """What was never whole is removed at the start, and what is no export of ours is not told of."""
     home = Home(tmp_path / "home")
     folder = home.folder / "service-exports"
     (folder / ".new-half").mkdir(parents=True)
+    (folder / ".gone-half").mkdir()
     (folder / "strange").mkdir()
     (folder / "strange" / "export.json").write_text("[]")
     with running(home) as service, service.client() as client:

@@ -126,13 +126,15 @@ def test_what_the_feed_told_is_exact(told, state):
         ("told after it", 5, -60, 9, True),
         ("told in the second before, of the binding that the answer has", -1, -60, 9, True),
         ("told in the second before, and registered again since", -2, -1, 9, False),
+        ("told in the second before, of the other phone on the line", -1, -60, 9, False),
         ("told by a clock that was set back since", 5, -60, 3, False),
         ("told after it, but nothing newer is wanted", 5, -60, None, False),
     ],
 )
 def test_an_answer_does_not_undo_what_was_told_after_it(what, known_at, registered, read_at, stays):
     """A phone that signs off after its line was asked stays signed off when the answer is written."""
-    before = Known(LineState.UNREGISTERED, _moment(600), Evidence.SIGNED_OFF, _moment(known_at))
+    contact = "sip:other@h" if "other phone" in what else "sip:2001@192.0.2.1"
+    before = Known(LineState.UNREGISTERED, _moment(600), Evidence.SIGNED_OFF, _moment(known_at), contact)
     held = [Binding("2001@a.example", "sip:2001@192.0.2.1", _moment(600), _moment(registered))]
     verdict = judge(held, before, NOW, DAY, read_at=_moment(read_at))
     live = LineState.REGISTERED, Evidence.LIVE
@@ -161,7 +163,7 @@ REASONS = {
 }  # fmt: skip
 whys = st.sampled_from([(state, why) for state, found in REASONS.items() for why in found])
 befores = st.none() | st.tuples(whys, moments, st.booleans(), near)
-KNOWN_CONTACT, KNOWN_BINDINGS, KNOWN_GHOSTS = "sip:known@h", 7, 5
+KNOWN_CONTACT, KNOWN_BINDINGS, KNOWN_GHOSTS = "sip:0@h", 7, 5
 READ_AT = NOW + timedelta(seconds=3)  # while other lines were asked
 tolds = st.sampled_from([None, None, Evidence.SIGNED_OFF, Evidence.EXPIRY_REPORTED])
 line = st.fixed_dictionaries(
@@ -222,7 +224,7 @@ def _moment(seconds):
 
 def _known(why, seconds, asked, known_at):
     state, evidence = why
-    return Known(state, _moment(seconds), evidence, _moment(known_at))
+    return Known(state, _moment(seconds), evidence, _moment(known_at), KNOWN_CONTACT)
 
 
 def _naive(moment):
