@@ -21,9 +21,10 @@ from devlib.errors import UsageError
 from devlib.language import message
 from devlib.model import Catalogue, LineState, Scope
 from devlib.storage import Collected, Inventory, Lake, Snapshot, naive
-from devlib.storage.line_table import line_table
+from devlib.storage.lake import ROW_GROUP
+from devlib.storage.line_table import line_count, line_table
 
-_CHUNK = 20_000  # rows
+_PLACES = [(name, "ascending") for name in ("provider", "customer", "site", "mac", "port")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +96,18 @@ class Collector:
         past = Past(self._lake, scope)
 
         def read_lines() -> pa.Table:
-            past.table()  # it will be wanted too
+            past.relation()  # it will be wanted too
             return self.lines(scope)
 
         def doubt(theirs: pa.Table, held: pa.Table, at: datetime) -> pa.Table:
-            return self._doubtful(past.table(), theirs, held, at)
+            return self._doubtful(past.relation(), theirs, held, at)
 
         asking = ask_networks(
             self._networks, read_lines, self._clock, progress, doubt, expected=self._expected(scope)
         )
         lines, asked = run_blocking(asking)
         observed_at = self._observed_at(scope, asked.since)
-        previous, read_at = past.table(), self._clock.now()
+        previous, read_at = past.relation(), self._clock.now()
         snapshots = [
             self._write(place, _lines_of(lines, place), asked, observed_at, previous, read_at, fences)
             for place in places
@@ -134,7 +135,7 @@ class Collector:
         observed_at = self._observed_at(scope, asked.since)
         collected = Collected(scope.provider, scope.customer, _only(scope.sites), observed_at)
         of_these = lines_sql(lines.column("line_key").to_pylist())
-        previous = Past(self._lake, scope).table(of_these)
+        previous = Past(self._lake, scope).of_lines(of_these)
         return self._lake.append(*self._join(lines, asked, observed_at, previous), collected, fences)
 
     def _observed_at(self, scope: Scope, since: datetime) -> datetime:
@@ -151,7 +152,7 @@ class Collector:
         lines: pa.Table,
         asked: Asked,
         observed_at: datetime,
-        previous: pa.Table,
+        previous: pa.Table | str,
         read_at: datetime,
         fences: Mapping[str, int] | None,
     ) -> Snapshot:
@@ -163,12 +164,14 @@ class Collector:
         lines: pa.Table,
         asked: Asked,
         observed_at: datetime,
-        previous: pa.Table,
+        previous: pa.Table | str,
         read_at: datetime | None = None,
     ) -> tuple[str, dict[str, Any], dict[str, object]]:
         """Return the join that gives the rows: its SQL, its relations and its parameters."""
         relations = {**asked.relations(lines), "previous": previous}
-        inputs: dict[str, Any] = {name: _in_chunks(each) for name, each in relations.items()}
+        inputs: dict[str, Any] = {
+            name: each if isinstance(each, str) else _in_chunks(each) for name, each in relations.items()
+        }
         inputs["identified"] = identified(self._lake, inputs)
         values: dict[str, object] = {
             "now": naive(observed_at),
@@ -179,7 +182,7 @@ class Collector:
         }
         return STATES_SQL, inputs, values
 
-    def _doubtful(self, previous: pa.Table, asked: pa.Table, held: pa.Table, at: datetime) -> pa.Table:
+    def _doubtful(self, previous: pa.Table | str, asked: pa.Table, held: pa.Table, at: datetime) -> pa.Table:
         values = {"at": naive(at), "slack": EXPIRY_SLACK.total_seconds()}
         with self._lake.connection({"asked": asked, "held": held, "previous": previous}) as cursor:
             return cursor.sql(DOUBT_SQL, params=values).to_arrow_table()
@@ -190,9 +193,13 @@ class Collector:
         return None if last is None else last.observed_at
 
     def _expected(self, scope: Scope) -> int:
-        """Return how many lines the last whole snapshot of the same scope had; 0 where there is none."""
-        last = None if scope.sites else self._last_whole(scope)
-        return 0 if last is None else last.rows
+        """Return how many lines the last whole snapshot of the same scope had; without one, count them."""
+        if scope.sites is not None:
+            return 0
+        if (last := self._last_whole(scope)) is not None:
+            return last.rows
+        with self._inventory.read() as reader:
+            return line_count(reader, scope)
 
     def _last_whole(self, scope: Scope) -> Snapshot | None:
         with self._inventory.read() as reader:
@@ -205,9 +212,11 @@ class Collector:
         return None
 
     def lines(self, scope: Scope) -> pa.Table:
-        """Return the assigned lines of the scope, with vendor and kind of their devices."""
+        """Return the assigned lines of the scope by place, device and port, with vendor and kind."""
         with self._inventory.read() as reader:
             table = line_table(reader, scope)
+        # Each part of them becomes a group of rows in the file; readers skip those of other places.
+        table = table.take(pc.sort_indices(table, _PLACES))
         vendors, kinds = self._vendors_and_kinds(table.column("device_type"))
         return table.append_column("vendor", vendors).append_column("kind", kinds)
 
@@ -255,7 +264,7 @@ def lines_sql(keys: Sequence[int]) -> str:
 
 def _in_chunks(table: pa.Table) -> pa.Table:
     """Return the table in parts that DuckDB's threads can share; of one piece, one thread reads it all."""
-    batches = table.to_batches(max_chunksize=_CHUNK)  # views: nothing is copied
+    batches = table.to_batches(max_chunksize=ROW_GROUP)  # views: nothing is copied
     return pa.Table.from_batches(batches, schema=table.schema)
 
 

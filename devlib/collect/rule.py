@@ -237,11 +237,11 @@ def _said(name: str) -> str:
     )
 
 
-# The same rule for all lines of a collection. Relations: `lines` (inventory), `asked` (line_key, network,
-# line_port, part: of which answer; answered; asked_at: when it had come; knows_since, told, reason),
-# `held` (bindings by part and line_port), `identified` (what user agent, instance and contact say) and
-# `previous` (last observation of each line). A binding counts for a line only within the same part: of the
-# network that was asked for it.
+# The same rule for all lines of a collection, in any order. Relations: `lines` (inventory), `asked`
+# (line_key, network, line_port, part: of which answer; answered; asked_at: when it had come; knows_since,
+# told, reason), `held` (bindings by part and line_port), `identified` (what user agent, instance and contact
+# say) and `previous` (last observation of each line). A binding counts for a line only within the same part:
+# of the network that was asked for it.
 # Parameters: $now (of the whole collection), $retention and $slack (seconds), $read_at (when `previous` was
 # read; NULL where it is not newer than any answer). Expiries are compared with `asked_at`, as `judge` does: a
 # binding that ends while others are asked has expired, not vanished. What outlives an answer (`_outlives`)
@@ -343,7 +343,6 @@ SELECT provider, customer, site, mac, device_name, device_type, port, line_port,
 FROM judged LEFT JOIN identified ON identified.user_agent IS NOT DISTINCT FROM last.user_agent
     AND identified.instance IS NOT DISTINCT FROM last.instance
     AND identified.named IS NOT DISTINCT FROM {device_name_sql("last.contact")}
-ORDER BY provider, customer, site, mac, port
 """  # noqa: S608 - own texts
 
 # What phones say of themselves that the last observation of their line does not know already. Relations:

@@ -19,10 +19,10 @@ _HEX12 = re.compile(
     r"|[0-9A-Fa-f]{2}([:-])[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2}){4})(?![0-9A-Fa-f])"
 )
 _DEVICE_NAME = re.compile(r"\bSEP([0-9A-Fa-f]{12})(?![0-9A-Fa-f])")
-# Only the nil forms carry a MAC in their last group; a time-based or random UUID's node must not be taken.
-_NIL_INSTANCE = re.compile(
-    r"<?urn:uuid:00000000-0000-(?:[01]000-(?:8000|0000)|0000-0000)-([0-9A-Fa-f]{12})>?", re.IGNORECASE
-)
+NIL_INSTANCE = r"<?urn:uuid:00000000-0000-(?:[01]000-(?:8000|0000)|0000-0000)-(?P<digits>[0-9A-F]{12})>?"
+"""Form of an instance that carries a MAC, without regard to case: of a nil UUID, not of a time-based one."""
+
+_NIL_INSTANCE = re.compile(NIL_INSTANCE, re.ASCII | re.IGNORECASE)
 _NOBODY = frozenset({0, 0xFFFFFFFFFFFF})
 
 

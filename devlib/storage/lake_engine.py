@@ -17,9 +17,8 @@ import pyarrow as pa
 
 LARGE = 20_000  # rows; fewer are written with the engine of the questions, which is there already
 _MEGABYTES = {"K": 1 / 1024, "M": 1.0, "G": 1024.0}
-# MB; measured for 100 000 rows: with 280 the joins hardly spill and a snapshot takes a tenth less time, but
-# the process may need 545; with 210 it stays below 500.
-_LEAST, _PER_ROW = 120, 0.0009
+# MB; measured for 100 000 rows: with 250 a snapshot takes a tenth less time than with 210, with more no less.
+_LEAST, _PER_ROW = 160, 0.0009
 _MEMORY = re.compile(r"(\d+) ?([KMG])B")
 
 
@@ -51,17 +50,20 @@ class LakeEngine:
     def cursor(
         self, inputs: Mapping[str, Any] | None = None, *, sparing: bool = False
     ) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give a cursor in which `inputs` (Arrow tables by name) can be read.
+        """Give a cursor in which `inputs` can be read.
 
         Args:
-            inputs: relations to register for the time of the call.
+            inputs: relations by name, for the time of the call: Arrow tables, or texts of SQL that give one.
             sparing: whether it gets an engine of its own with no more memory than writing these rows needs.
         """
         cursor = self._open(self._sparing(_rows(inputs))) if sparing else self._shared().cursor()
         try:
             cursor.execute("SET enable_progress_bar = false")  # it would write into what a program prints
             for name, relation in (inputs or {}).items():
-                cursor.register(name, relation)
+                if isinstance(relation, str):  # a view of this cursor only
+                    cursor.execute(f"CREATE TEMP VIEW {name} AS {relation}")
+                else:
+                    cursor.register(name, relation)
             yield cursor
         finally:
             cursor.close()
@@ -97,7 +99,8 @@ def is_large(inputs: Mapping[str, Any]) -> bool:
 
 
 def _rows(inputs: Mapping[str, Any] | None) -> int:
-    return max((len(each) for each in (inputs or {}).values() if hasattr(each, "__len__")), default=0)
+    tables = [each for each in (inputs or {}).values() if not isinstance(each, str)]
+    return max((len(each) for each in tables if hasattr(each, "__len__")), default=0)
 
 
 def spare_memory() -> None:

@@ -159,7 +159,7 @@ def newest_rows(rows: str, snapshots: Sequence[Snapshot]) -> str:
         return rows
     covered = ", ".join(_coverage(each.collected) for each in snapshots if not each.collected.changes)
     if not covered:
-        return last_rows(rows)
+        return last_rows(rows, snapshots)
     return (
         f"(SELECT * FROM {rows} AS seen WHERE NOT EXISTS (SELECT 1 FROM (VALUES {covered}) "  # noqa: S608 - own texts
         "AS newer(asked_at, provider, customer, site) WHERE newer.asked_at > seen.observed_at "
@@ -169,12 +169,23 @@ def newest_rows(rows: str, snapshots: Sequence[Snapshot]) -> str:
     )
 
 
-def last_rows(rows: str) -> str:
+def last_rows(rows: str, snapshots: Sequence[Snapshot]) -> str:
     """Return SQL, for a FROM clause, of the last row of each line, also of those that are gone since.
 
     A device that moves takes its lines' past along: nothing may hide what the old place knew of them.
+
+    Args:
+        rows: SQL of all rows of these snapshots.
+        snapshots: whose rows they are.
     """
+    if is_one_whole(snapshots):
+        return rows
     return f"(SELECT * FROM {rows} {_ONE_OF_EACH_LINE})"  # noqa: S608 - own texts
+
+
+def is_one_whole(snapshots: Sequence[Snapshot]) -> bool:
+    """Return whether this is one snapshot in which each line is once: there is nothing to choose from."""
+    return len(snapshots) == 1 and not snapshots[0].collected.changes
 
 
 _ONE_OF_EACH_LINE = "QUALIFY row_number() OVER (PARTITION BY line_key ORDER BY observed_at DESC) = 1"

@@ -49,6 +49,23 @@ def test_a_line_ages_and_then_is_given_up(home):
     assert (row(home)["state"], row(home)["evidence"]) == ("unregistered", "retention over")
 
 
+@pytest.mark.parametrize("compacted", [False, True])
+def test_the_past_may_lie_in_a_day_file(home, compacted):
+    """What was known counts wherever it is kept: a snapshot's own file, or that of its day."""
+    home.simulator.register(PORT, expires=60)
+    for _ in range(3):
+        home.clock.advance(10)
+        home.services.collector.collect(EVERYTHING)
+    home.simulator.fall_silent(PORT)
+    home.clock.advance(70_000)
+    if compacted:
+        home.portal().compact()
+        assert home.services.lake.current(EVERYTHING)[0].in_day_file
+    home.services.collector.collect(EVERYTHING)
+    found = row(home)
+    assert (found["state"], found["state_before"], found["said_vendor"]) == ("aged", "registered", "Yealink")
+
+
 def test_a_line_that_signs_off_is_unregistered_for_good(home):
     """Sign-off: unregistered at once, and still so when its old expiry has passed."""
     home.simulator.register(PORT, expires=3600)

@@ -88,8 +88,9 @@ def test_a_table_says_what_lookups_say(home, table, monkeypatch):
     assert set(by_table["state"]) >= {"registered"}
 
 
-def test_a_known_fleet_is_read_from_both_sides_at_once(home, table, monkeypatch):
-    """Once a snapshot tells how many lines there are, the table is read while the inventory is, and once."""
+@pytest.mark.parametrize("known", [True, False])
+def test_a_fleet_is_read_from_both_sides_at_once(home, table, monkeypatch, known):
+    """The last snapshot or the inventory tells how many lines to expect: the table is read meanwhile."""
     begun, whole, lines = threading.Event(), table.whole, Collector.lines
     reads = []
 
@@ -102,10 +103,15 @@ def test_a_known_fleet_is_read_from_both_sides_at_once(home, table, monkeypatch)
         assert begun.wait(60)
         return lines(collector, scope)
 
-    home.services.collector.collect(EVERYTHING)
+    with monkeypatch.context() as few:
+        few.setattr(whole_tables, "MANY", 1_000_000)
+        home.services.collector.collect(EVERYTHING)
+    by_lookups = rows(home)
+    if not known:
+        home.services.lake.path(home.services.lake.current(EVERYTHING)[0]).unlink()
+        monkeypatch.setattr(Collector, "_last_whole", lambda *of: None)
     monkeypatch.setattr(table, "whole", read)
     monkeypatch.setattr(Collector, "lines", waiting)
-    by_lookups = rows(home)
     home.services.collector.collect(EVERYTHING)
     assert rows(home).equals(by_lookups)
     assert len(reads) == 1
