@@ -11,14 +11,13 @@ from contextlib import suppress
 import uvicorn
 
 from devlib.api.application import create_application
+from devlib.api.export_folder import EXPORTS, ExportFolder
 from devlib.api.service_log import log_as_json, say
 from devlib.api.workers import Listener, run_workers, serving_options
 from devlib.clock import SystemClock
-from devlib.config import ApiSettings, load_settings
+from devlib.config import MOST_WORKERS, ApiSettings, load_settings
 from devlib.errors import DevlibError
 from devlib.portal import Services, open_services
-
-_MOST_WORKERS = 64
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     log_as_json()
     try:
         settings = load_settings()
+        ExportFolder.prepare(settings.home / EXPORTS)  # of many workers none could say as plainly why it ends
         services = open_services(settings, SystemClock())
     except DevlibError as error:
         say("not started", text=str(error))
@@ -58,8 +58,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MOST_WORKERS:
-        raise argparse.ArgumentTypeError(f"a number from 1 to {_MOST_WORKERS} is needed")
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST_WORKERS:
+        raise argparse.ArgumentTypeError(f"a number from 1 to {MOST_WORKERS} is needed")
     return int(text)
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import shutil
+import tempfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from devlib.language import message
 
 _OWNER, _STANDING, _GIVEN_UP = "owner.lock", "standing.json", "given-up"
 _NEW, _GONE = ".new-", ".gone-"
+
+EXPORTS = "service-exports"
+"""The folder of all exports, in the home."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,23 @@ class ExportFolder:
                 raise _unwritable(among, error) from error
             raise
         return made
+
+    @classmethod
+    def prepare(cls, among: Path) -> None:
+        """Make the folder of all exports, or see that exports can be kept in it.
+
+        Args:
+            among: the folder of all exports.
+
+        Raises:
+            StorageUnavailable: they cannot.
+        """
+        try:
+            among.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.TemporaryFile(dir=among):
+                pass
+        except OSError as error:
+            raise _unwritable(among, error) from error
 
     @classmethod
     def every(cls, among: Path) -> "list[ExportFolder]":

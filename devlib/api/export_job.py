@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from abc import ABC, abstractmethod
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
@@ -28,7 +29,7 @@ class Abandoned(KeyboardInterrupt):
     """The thread of an export is to end, as Ctrl+C ends a command: it is given up, and has not failed."""
 
 
-class Export:
+class Export(ABC):
     """One export, as whoever asked for it is told of it.
 
     Args:
@@ -64,9 +65,9 @@ class Export:
         standing = self.standing or Standing()
         return f"queue;dur={standing.queued * 1000:.0f}, export;dur={standing.exported * 1000:.0f}"
 
+    @abstractmethod
     async def wait(self, seconds: float, *, for_end: bool = True) -> None:
         """Wait until it has ended, or without `for_end` until it is known how it began; `seconds` at most."""
-        raise NotImplementedError
 
     def _still(self, *, for_end: bool) -> bool:
         return not (self.record.state.ended or (self.standing is not None and not for_end))

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import timedelta
 
-from devlib.api.export_folder import ExportFolder
+from devlib.api.export_folder import EXPORTS, ExportFolder
 from devlib.api.export_job import Abandoned, Export, ExportJob, WatchedExport
 from devlib.api.export_record import ExportRecord, JobState
 from devlib.api.signing import Bearer
@@ -42,7 +42,7 @@ class ExportDesk:
     def __init__(self, services: Services) -> None:
         self.services = services
         self._settings = services.settings.api
-        self.folder = services.settings.home / "service-exports"
+        self.folder = services.settings.home / EXPORTS
         # What is taken in is compared with all that is there: one worker does that at a time.
         self._taking_in = WriteLock(self.folder / ".lock")
         self._jobs: dict[str, ExportJob] = {}  # those that this process runs
@@ -53,7 +53,7 @@ class ExportDesk:
 
     def open(self) -> None:
         """Take up what an earlier service left: finished files are there, unfinished exports go on."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        ExportFolder.prepare(self.folder)
         self._purge()
         with self._taking_in:
             ExportFolder.sweep(self.folder)

@@ -5,14 +5,19 @@ counts of `/metrics`; whichever takes a connection answers it. One that dies is 
 on at another one (`devlib.api.export_folder`).
 """
 
+import fcntl
 import os
+import shutil
 import signal
 import socket
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing import parent_process
 from multiprocessing.connection import wait
 from multiprocessing.reduction import DupFd, ForkingPickler
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -31,6 +36,8 @@ from devlib.portal import open_services
 _SILENT_SECONDS = 60
 _WAITING = 512  # connections that nobody has taken yet
 _AT_ONCE = 1
+_COUNTS = ".service-counts-"
+_OWNER, _NEW = "owner.lock", "new.lock"
 
 
 class Listener(socket.socket):
@@ -80,12 +87,27 @@ def run_workers(settings: Settings, listener: Listener, count: int) -> int:
         f"{__name__}:application", factory=True, workers=count, backlog=_AT_ONCE,
         timeout_worker_healthcheck=_SILENT_SECONDS, **serving_options(settings.api),  # type: ignore[arg-type]
     )  # fmt: skip
-    # In the home, for a system may clear its folder of temporary files while the service runs.
-    with tempfile.TemporaryDirectory(prefix=".service-counts-", dir=settings.home) as folder:
+    with _folder_of_counts(settings.home) as folder:
         share_counts(folder)
         supervisor = Multiprocess(config, sockets=[listener])
         supervisor.run()
     return int(any(each.exitcode == STARTUP_FAILURE for each in supervisor.processes))
+
+
+@contextmanager
+def _folder_of_counts(home: Path) -> Iterator[str]:
+    """Give a folder in which workers count together; what killed services left of theirs is removed."""
+    for left in home.glob(f"{_COUNTS}*"):
+        with suppress(OSError), (left / _OWNER).open() as owner:
+            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left)
+    # In the home, for a system may clear its folder of temporary files while the service runs.
+    with tempfile.TemporaryDirectory(prefix=_COUNTS, dir=home) as folder:
+        new = Path(folder) / _NEW
+        with new.open("w") as owner:
+            fcntl.flock(owner, fcntl.LOCK_EX)
+            new.rename(new.with_name(_OWNER))  # only now another service could take it for one that was left
+            yield folder
 
 
 def application() -> Intake:

@@ -7,20 +7,19 @@ from datetime import datetime
 import pandas as pd
 
 from devlib.cli.command import Call, Command, argument
+from devlib.config import MOST_WORKERS
 from devlib.errors import UsageError
 from devlib.language import message
 from devlib.storage import ApiToken
-
-_MOST_WORKERS = 64
 
 
 def serve(call: Call) -> int:
     """Hand over to the service, which is a door of its own."""
     given = call.arguments
-    if not 1 <= given.workers <= _MOST_WORKERS:
+    if not 1 <= given.workers <= MOST_WORKERS:
         raise UsageError(
             message("The service cannot run with {count} workers.", count=given.workers),
-            remedy=message("Give a number from 1 to {most}.", most=_MOST_WORKERS),
+            remedy=message("Give a number from 1 to {most}.", most=MOST_WORKERS),
         )
     command = [sys.executable, "-m", "devlib.api", "--host", given.host, "--port", str(given.port)]
     command += ["--workers", str(given.workers)]

@@ -28,6 +28,7 @@ from devlib.config.dashboards import (
 from devlib.config.networks import KamailioSettings, NetworkSettings, Seconds, Section, SimulatorSettings
 from devlib.config.secret import Secret
 from devlib.config.service import (
+    MOST_WORKERS,
     ApiSettings,
     OidcRule,
     OidcSettings,
@@ -41,6 +42,7 @@ from devlib.language import Language, choose_language, message
 __all__ = [
     "BUCKET_VARIABLES",
     "KEY_VARIABLE",
+    "MOST_WORKERS",
     "ApiSettings",
     "Bucket",
     "BucketSettings",

@@ -62,6 +62,9 @@ class ApiSettings(Section):
     oidc: tuple[OidcSettings, ...] = Field((), description="OpenID providers that sign people in.")
 
 
+MOST_WORKERS = 64
+"""Processes that one service may have."""
+
 # Where workers of one service count together: the variable is prometheus_client's.
 _SHARED_COUNTS = "PROMETHEUS_MULTIPROC_DIR"
 

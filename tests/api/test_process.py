@@ -16,6 +16,7 @@ import pytest
 
 from devlib.api.__main__ import main as service
 from devlib.cli import main
+from devlib.errors import StorageUnavailable
 
 
 def test_the_command_serves_and_ends_in_order(tmp_path):
@@ -84,6 +85,12 @@ def two_workers(tmp_path):
             yield served
         finally:
             process.kill()
+            served.end()  # its workers end too; until then they write into the log that is read here
+
+
+def counts_in(tmp_path):
+    """Return the folders in which workers of this home count."""
+    return sorted((tmp_path / "home").glob(".service-counts-*"))
 
 
 def counted(served):
@@ -123,6 +130,38 @@ def test_workers_end_when_the_first_process_is_killed(tmp_path):
         with socket.socket() as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(("127.0.0.1", served.port))
+
+
+def test_what_a_killed_service_counted_is_removed_by_the_next(tmp_path):
+    """The folder of counts of a service that was killed goes; that of one that runs beside it stays."""
+    with two_workers(tmp_path) as first:
+        first.until(lambda: len(first.workers()) == 2)
+        (of_first,) = counts_in(tmp_path)
+        with two_workers(tmp_path) as second:
+            second.until(lambda: len(second.workers()) == 2)
+            assert of_first in counts_in(tmp_path)
+            second.process.kill()
+            second.end()
+        assert len(counts_in(tmp_path)) == 2
+        with two_workers(tmp_path) as third:
+            third.until(lambda: len(third.workers()) == 2)
+            assert of_first in counts_in(tmp_path)
+            assert len(counts_in(tmp_path)) == 2
+            third.process.terminate()
+            assert third.end() == 0
+        assert counts_in(tmp_path) == [of_first]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_service_that_cannot_keep_exports_says_so_and_ends(tmp_path, monkeypatch, capsys, count):
+    """It ends before it takes any connection or starts any worker, and says what is wrong, and where."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "service-exports").write_text("in the way")
+    monkeypatch.setenv("DEVLIB_HOME", str(tmp_path / "home"))
+    assert service([f"--workers={count}", "--port=0"]) == StorageUnavailable.exit_code
+    (said,) = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert said["event"] == "not started"
+    assert "service-exports" in said["text"]
 
 
 @pytest.mark.parametrize("count", ["0", "65", "two", "-1", "9" * 30])
