@@ -1,4 +1,4 @@
-"""What all networks said in one collection, gathered as the relations of the join.
+"""What all networks said in one collection, gathered as two tables.
 
 Every answer is a part of its own: a binding counts only for the lines for which that network was asked.
 """
@@ -50,7 +50,7 @@ class Failure:
 
 @dataclass(slots=True)
 class Asked:
-    """Answers of all networks, gathered for the join.
+    """Answers of all networks, gathered for the alignment.
 
     Args:
         since: when asking began, UTC.
@@ -157,13 +157,12 @@ class Asked:
                 self._unanswered[network] += 1
                 self._reasons.setdefault(network, reason)
 
-    def relations(self, lines: pa.Table) -> dict[str, pa.Table]:
-        """Return the relations of `STATES_SQL` for these of the lines asked, without the past."""
-        return {
-            "lines": lines,
-            "asked": pa.concat_tables([ASKED.empty_table(), *self._asked]),
-            "held": pa.concat_tables([HELD.empty_table(), *self._held]),
-        }
+    def relations(self) -> tuple[pa.Table, pa.Table]:
+        """Return who was asked for each line, with the schema `ASKED`, and what is held, with `HELD`."""
+        return (
+            pa.concat_tables([ASKED.empty_table(), *self._asked]),
+            pa.concat_tables([HELD.empty_table(), *self._held]),
+        )
 
     def failures(self) -> Iterator[Failure]:
         """Yield one failure for each network that left lines without an answer."""

@@ -1,30 +1,30 @@
 """One collection: scope, networks, states, one snapshot."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from devlib.clock import Clock
+from devlib.collect.alignment import Alignment
 from devlib.collect.answers import Asked, Failure
 from devlib.collect.asking import Progress, ask_networks
-from devlib.collect.identifying import identified
 from devlib.collect.networks import Networks
 from devlib.collect.past import Past
 from devlib.collect.rule import DOUBT_SQL, EXPIRY_SLACK, STATES_SQL
 from devlib.collect.waiting import run_blocking
-from devlib.errors import UsageError
+from devlib.errors import StorageUnavailable, UsageError
 from devlib.language import message
 from devlib.model import Catalogue, LineState, Scope
 from devlib.storage import Collected, Inventory, Lake, Snapshot, naive
 from devlib.storage.lake import ROW_GROUP
+from devlib.storage.lake_engine import EngineError
 from devlib.storage.line_table import line_count, line_table
 
-_PLACES = [(name, "ascending") for name in ("provider", "customer", "site", "mac", "port")]
+_PART = ROW_GROUP  # lines that are judged at once: with more a collection needs more memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,24 @@ class Collection:
     snapshot: Snapshot
     states: Mapping[LineState, int]
     failures: tuple[Failure, ...] = ()
+
+
+@dataclass(slots=True)
+class _Doubt:
+    """Chooses the lines of which a table may be wrong, and keeps why that failed.
+
+    Where networks are asked a failure becomes data, and theirs. What cannot be read here is ours.
+    """
+
+    choose: Callable[[pa.Table, pa.Table, datetime], pa.Table]
+    fault: StorageUnavailable | EngineError | None = None
+
+    def __call__(self, asked: pa.Table, held: pa.Table, at: datetime) -> pa.Table:
+        try:
+            return self.choose(asked, held, at)
+        except (StorageUnavailable, EngineError) as error:
+            self.fault = error
+            raise
 
 
 class Collector:
@@ -96,16 +114,16 @@ class Collector:
         past = Past(self._lake, scope)
 
         def read_lines() -> pa.Table:
-            past.relation()  # it will be wanted too
+            past.try_out()  # what cannot be written afterwards need not be asked
             return self.lines(scope)
 
-        def doubt(theirs: pa.Table, held: pa.Table, at: datetime) -> pa.Table:
-            return self._doubtful(past.relation(), theirs, held, at)
-
+        doubt = _Doubt(lambda *answer: self._doubtful(past.relation(), *answer))
         asking = ask_networks(
             self._networks, read_lines, self._clock, progress, doubt, expected=self._expected(scope)
         )
         lines, asked = run_blocking(asking)
+        if doubt.fault is not None:
+            raise doubt.fault
         observed_at = self._observed_at(scope, asked.since)
         previous, read_at = past.relation(), self._clock.now()
         snapshots = [
@@ -136,7 +154,10 @@ class Collector:
         collected = Collected(scope.provider, scope.customer, _only(scope.sites), observed_at)
         of_these = lines_sql(lines.column("line_key").to_pylist())
         previous = Past(self._lake, scope).of_lines(of_these)
-        return self._lake.append(*self._join(lines, asked, observed_at, previous), collected, fences)
+        # Events count whole seconds and may seem older than what is known: none of them is held back.
+        values = self._values(observed_at, read_at=None)
+        aligned = pa.concat_tables(Alignment(self._lake, lines, *asked.relations(), previous).parts(_PART))
+        return self._lake.append(STATES_SQL, {"aligned": aligned}, values, collected, fences)
 
     def _observed_at(self, scope: Scope, since: datetime) -> datetime:
         """Return when asking began; later than all that is known, even if the machine's clock went back."""
@@ -157,30 +178,26 @@ class Collector:
         fences: Mapping[str, int] | None,
     ) -> Snapshot:
         collected = Collected(place.provider, place.customer, _only(place.sites), observed_at)
-        return self._lake.write(*self._join(lines, asked, observed_at, previous, read_at), collected, fences)
+        aligned = Alignment(self._lake, lines, *asked.relations(), previous)
+        pa.default_memory_pool().release_unused()  # what asking and aligning needed, some 30 MB
+        rows = self._rows(aligned, self._values(observed_at, read_at))
+        return self._lake.write_tables(rows, collected, fences)
 
-    def _join(
-        self,
-        lines: pa.Table,
-        asked: Asked,
-        observed_at: datetime,
-        previous: pa.Table | str,
-        read_at: datetime | None = None,
-    ) -> tuple[str, dict[str, Any], dict[str, object]]:
-        """Return the join that gives the rows: its SQL, its relations and its parameters."""
-        relations = {**asked.relations(lines), "previous": previous}
-        inputs: dict[str, Any] = {
-            name: each if isinstance(each, str) else _in_chunks(each) for name, each in relations.items()
-        }
-        inputs["identified"] = identified(self._lake, inputs)
-        values: dict[str, object] = {
+    def _rows(self, aligned: Alignment, values: dict[str, object]) -> Iterator[pa.Table]:
+        # No part is named here: it must be gone when the next is made.
+        yield from (self._judged(part, values) for part in aligned.parts(_PART))
+
+    def _judged(self, part: pa.Table, values: dict[str, object]) -> pa.Table:
+        with self._lake.connection({"aligned": part}) as cursor:
+            return cursor.sql(STATES_SQL, params=values).to_arrow_table()
+
+    def _values(self, observed_at: datetime, read_at: datetime | None) -> dict[str, object]:
+        return {
             "now": naive(observed_at),
             "retention": self._aged_retention,
             "slack": EXPIRY_SLACK.total_seconds(),
-            # Events count whole seconds and may seem older than what is known: none of them is held back.
             "read_at": None if read_at is None else naive(read_at),
         }
-        return STATES_SQL, inputs, values
 
     def _doubtful(self, previous: pa.Table | str, asked: pa.Table, held: pa.Table, at: datetime) -> pa.Table:
         values = {"at": naive(at), "slack": EXPIRY_SLACK.total_seconds()}
@@ -193,7 +210,10 @@ class Collector:
         return None if last is None else last.observed_at
 
     def _expected(self, scope: Scope) -> int:
-        """Return how many lines the last whole snapshot of the same scope had; without one, count them."""
+        """Return how many lines the last whole snapshot of the scope had; without one, count them.
+
+        For sites that is not worth it: 0.
+        """
         if scope.sites is not None:
             return 0
         if (last := self._last_whole(scope)) is not None:
@@ -212,11 +232,9 @@ class Collector:
         return None
 
     def lines(self, scope: Scope) -> pa.Table:
-        """Return the assigned lines of the scope by place, device and port, with vendor and kind."""
+        """Return the assigned lines of the scope, with vendor and kind of their devices."""
         with self._inventory.read() as reader:
             table = line_table(reader, scope)
-        # Each part of them becomes a group of rows in the file; readers skip those of other places.
-        table = table.take(pc.sort_indices(table, _PLACES))
         vendors, kinds = self._vendors_and_kinds(table.column("device_type"))
         return table.append_column("vendor", vendors).append_column("kind", kinds)
 
@@ -260,12 +278,6 @@ def lines_sql(keys: Sequence[int]) -> str:
     A list of numbers, not a join: only that DuckDB carries to the files, before it looks for the last rows.
     """
     return f"line_key IN ({', '.join(map(str, keys))})" if keys else "false"
-
-
-def _in_chunks(table: pa.Table) -> pa.Table:
-    """Return the table in parts that DuckDB's threads can share; of one piece, one thread reads it all."""
-    batches = table.to_batches(max_chunksize=ROW_GROUP)  # views: nothing is copied
-    return pa.Table.from_batches(batches, schema=table.schema)
 
 
 def _only(sites: frozenset[str] | None) -> str | None:

@@ -40,6 +40,15 @@ class Past:
             self._read = sql, self._table(sql)
         return self._read[1]
 
+    def try_out(self) -> None:
+        """See that the past can be read; a table of it is made now already.
+
+        Raises:
+            StorageUnavailable: it cannot.
+        """
+        if isinstance(found := self.relation(), str):
+            self._table(f"{found} LIMIT 0")
+
     def of_lines(self, condition: str) -> pa.Table:
         """Return the columns `PAST` of some lines, as the lake tells now.
 

@@ -1,4 +1,4 @@
-"""The rule of the three states, once as a pure function and once as the SQL of one join.
+"""The rule of the three states, once as a pure function and once as SQL for many lines.
 
 Both must say the same; a property test holds them together. The rule (design, "The three states"):
 
@@ -225,9 +225,11 @@ PAST = (
     "last_registered_at", "contact", "user_agent", "public_address", "private_address", "instance", "call_id",
     *SAID, "current_base", "bindings", "ghosts",
 )  # fmt: skip
-"""Columns of the last observation that `STATES_SQL` and `NEWS_SQL` read."""
+"""Columns of the last observation that the rule reads."""
 
-_BINDING = "struct_pack(contact, user_agent, received, instance, call_id, expires_at, registered_at)"
+_SAME_SAID = f"""last.user_agent IS NOT DISTINCT FROM known.user_agent
+            AND last.instance IS NOT DISTINCT FROM known.instance
+            AND {device_name_sql("last.contact")} IS NOT DISTINCT FROM {device_name_sql("known.contact")}"""
 
 
 def _said(name: str) -> str:
@@ -237,51 +239,27 @@ def _said(name: str) -> str:
     )
 
 
-# The same rule for all lines of a collection, in any order. Relations: `lines` (inventory), `asked`
-# (line_key, network, line_port, part: of which answer; answered; asked_at: when it had come; knows_since,
-# told, reason), `held` (bindings by part and line_port), `identified` (what user agent, instance and contact
-# say) and `previous` (last observation of each line). A binding counts for a line only within the same part:
-# of the network that was asked for it.
-# Parameters: $now (of the whole collection), $retention and $slack (seconds), $read_at (when `previous` was
-# read; NULL where it is not newer than any answer). Expiries are compared with `asked_at`, as `judge` does: a
-# binding that ends while others are asked has expired, not vanished. What outlives an answer (`_outlives`)
+# The same rule for all lines of a collection. Relation: `aligned`, the lines of the inventory with, beside
+# each: what was asked (network, answered, asked_at: when the answer had come; knows_since, told, reason),
+# how many live bindings it has (`live`), the one that speaks for it (`last`), its last observation (`known`)
+# and, where `NEWS_SQL` chose it, what its phone says of itself (`identified`); see
+# `devlib.collect.alignment`. There is no join: rows come out in the order in which they go in.
+# Parameters: $now (of the whole collection), $retention and $slack (seconds), $read_at (when the past was
+# read; NULL where it is not newer than any answer). Expiries are compared with `asked_at`, as `judge` does:
+# a binding that ends while others are asked has expired, not vanished. What outlives an answer (`_outlives`)
 # takes the answer's binding away: then everything of the line stays as it was.
 STATES_SQL = f"""
-WITH known AS (
-    SELECT line_key, expires_at, last_registered_at, contact, user_agent, public_address, private_address,
-        instance, call_id, {", ".join(SAID)}, current_base, bindings, ghosts,
-        if(state = 'unknown', state_before, state) AS state, state_known_at,
-        if(state = 'unknown', evidence_before, evidence) AS evidence
-    FROM previous
-), found AS MATERIALIZED (
-    SELECT line_key, held.* EXCLUDE (part, line_port), kind IS NOT DISTINCT FROM 'dect_base' AS dect,
-        held.expires_at IS NULL OR held.expires_at > asked_at AS live
-    FROM held JOIN asked ON held.part = asked.part
-        AND {network_form_sql("held.line_port")} = {network_form_sql("asked.line_port")}
-    JOIN lines USING (line_key)
-), counted AS (
-    SELECT line_key, count(*) AS all_of_it, count(*) FILTER (live) AS live FROM found GROUP BY line_key
-), best AS (  -- nearly every line has one binding: choosing among several costs ten times as much
-    SELECT line_key, counted.live, {_BINDING} AS last
-    FROM found JOIN counted USING (line_key) WHERE all_of_it = 1
-    UNION ALL
-    SELECT line_key, any_value(counted.live),
-        arg_max({_BINDING}, (found.live, expires_at IS NULL AND NOT dect,
-             coalesce(if(dect, registered_at, expires_at), TIMESTAMP '0001-01-01'),
-             coalesce(if(dect, expires_at, registered_at), TIMESTAMP '0001-01-01'), contact))
-    FROM found JOIN counted USING (line_key) WHERE all_of_it > 1 GROUP BY line_key
-), beside AS (
-    SELECT lines.*, asked.* EXCLUDE (line_key, line_port), coalesce(best.live, 0) AS live, known,
+WITH beside AS (
+    SELECT * EXCLUDE (live, last), coalesce(line.live, 0) AS live,
         coalesce(answered AND told IS NULL AND known.evidence IS NOT NULL AND known.state_known_at <= $read_at
             AND (known.state_known_at > asked_at OR (
                 known.evidence IN ('signed off', 'expiry reported')
                 AND known.state_known_at > asked_at - to_seconds($slack)
-                AND best.last.contact IS NOT DISTINCT FROM known.contact
-                AND best.last.registered_at < known.state_known_at)), false) AS outlived,
-        if(outlived, NULL, best.last) AS last,
-        known.line_key IS NOT NULL AND known.state IS NOT NULL AS seen
-    FROM lines JOIN asked USING (line_key)
-    LEFT JOIN best USING (line_key) LEFT JOIN known USING (line_key)
+                AND line.last.contact IS NOT DISTINCT FROM known.contact
+                AND line.last.registered_at < known.state_known_at)), false) AS outlived,
+        if(outlived, NULL, line.last) AS last,
+        known IS NOT NULL AND known.state IS NOT NULL AS seen
+    FROM aligned line
 ), joined AS (
     SELECT *,
         CASE WHEN last IS NOT NULL THEN last.expires_at ELSE known.expires_at END AS expiry,
@@ -291,10 +269,7 @@ WITH known AS (
     FROM beside
 ), judged AS (
     SELECT *, if(kind IS NOT DISTINCT FROM 'dect_base', greatest(live - 1, 0), 0) AS ghost_count,
-        last.user_agent IS NOT DISTINCT FROM known.user_agent
-            AND last.instance IS NOT DISTINCT FROM known.instance
-            AND {device_name_sql("last.contact")} IS NOT DISTINCT FROM {device_name_sql("known.contact")}
-            AS same_said,
+        {_SAME_SAID} AS same_said,
     CASE
         WHEN NOT answered THEN 'not asked'
         WHEN outlived THEN known.evidence
@@ -340,21 +315,14 @@ SELECT provider, customer, site, mac, device_name, device_type, port, line_port,
         || strftime(knows_since, '%Y-%m-%d %H:%M:%S') || ' UTC and keeps its bindings in memory only.',
         reason) AS reason,
     known.evidence AS evidence_before
-FROM judged LEFT JOIN identified ON identified.user_agent IS NOT DISTINCT FROM last.user_agent
-    AND identified.instance IS NOT DISTINCT FROM last.instance
-    AND identified.named IS NOT DISTINCT FROM {device_name_sql("last.contact")}
+FROM judged
 """  # noqa: S608 - own texts
 
-# What phones say of themselves that the last observation of their line does not know already. Relations:
-# those of `STATES_SQL`.
+# Lines whose phones say something of themselves that their last observation does not know already. Relation:
+# `aligned`, without `identified`.
 NEWS_SQL = f"""
-SELECT DISTINCT held.user_agent, held.instance, {device_name_sql("held.contact")} AS named
-FROM held JOIN asked ON held.part = asked.part
-    AND {network_form_sql("held.line_port")} = {network_form_sql("asked.line_port")}
-LEFT JOIN previous USING (line_key)
-WHERE previous.said_vendor IS NULL OR held.user_agent IS DISTINCT FROM previous.user_agent
-    OR held.instance IS DISTINCT FROM previous.instance
-    OR {device_name_sql("held.contact")} IS DISTINCT FROM {device_name_sql("previous.contact")}
+SELECT row, last.user_agent, last.instance, {device_name_sql("last.contact")} AS named
+FROM aligned WHERE last IS NOT NULL AND NOT ({_SAME_SAID} AND known.said_vendor IS NOT NULL)
 """  # noqa: S608 - own texts
 
 # The lines of which a table of all bindings may be wrong, since a registrar writes its table some time after

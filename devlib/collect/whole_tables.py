@@ -1,7 +1,7 @@
 """Tables of all bindings: where reading one is worth it, and reading it while the lines are still looked up.
 
 Reading 100 000 bindings and reading 100 000 lines of the inventory take about the same time and wait for
-different programs. Where the last snapshot tells how many lines there are, the table need not wait for them.
+different programs. Where it is known how many lines there are, the table need not wait for them.
 """
 
 import asyncio

@@ -7,7 +7,7 @@ killed writer leaves at most a file that nobody reads, which `sweep` removes.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,23 +15,31 @@ from typing import Any
 from uuid import uuid4
 
 import duckdb
+import pyarrow as pa
 
 from devlib.clock import Clock
 from devlib.errors import LeadLost, StorageUnavailable
-from devlib.language import message
 from devlib.model import OBSERVATIONS, Scope
+from devlib.storage.arrow_types import arrow_schema
 from devlib.storage.inventory import Inventory
 from devlib.storage.lake_engine import LakeEngine, is_large
 from devlib.storage.lake_files import FILE_NAME, FolderFiles, LakeFiles
-from devlib.storage.manifest import Collected, Snapshot, current, last_rows, newest_rows
-from devlib.storage.publishing import TEMPORARY, discard
+from devlib.storage.manifest import (
+    Collected,
+    Snapshot,
+    changes_since_whole,
+    current,
+    last_rows,
+    newest_rows,
+)
+from devlib.storage.publishing import writing_snapshot
 from devlib.storage.snapshot_files import is_parquet, missing_file, unreadable_file
 from devlib.storage.snapshot_sql import quoted, rows_sql
+from devlib.storage.table_writing import write_ahead
 
 ORPHAN_AGE = timedelta(hours=1)
 ROW_GROUP = 20_480  # rows that a reader of one customer can skip in a snapshot; several threads write them
 _DAY_ROW_GROUP = 122_880
-_SORTED = "ORDER BY provider, customer, site, mac, port"
 _MOST_CHANGES = 16  # entries of one feed since the last whole snapshot, before they are put together
 _NAMED_FILE = re.compile(rf"\d{{4}}-\d{{2}}/{FILE_NAME}\b")
 
@@ -115,8 +123,8 @@ class Lake:
         """Write one snapshot whole, or nothing.
 
         Args:
-            sql: a query whose columns are those of `OBSERVATIONS`, in order.
-            inputs: relations that it reads; see `LakeEngine.cursor`.
+            sql: a query whose columns are those of `OBSERVATIONS`, in order and sorted.
+            inputs: relations that it reads; see `connection`.
             values: its parameters.
             collected: the scope that was asked, and when.
             fences: of the leases under which it is written, by name.
@@ -128,10 +136,31 @@ class Lake:
             StorageUnavailable: the folder cannot be written.
             LeadLost: another process has one of the leases now; nothing was entered.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         target = self.target(collected.observed_at)
-        # To sort many costs a quarter of the writing: whoever gives many gives them sorted.
-        rows = self._write_file(target, sql, inputs, values, "" if is_large(inputs) else _SORTED)
+        return self._enter(target, self._write_file(target, sql, inputs, values), collected, fences)
+
+    def write_tables(
+        self, tables: Iterable[pa.Table], collected: Collected, fences: Mapping[str, int] | None = None
+    ) -> Snapshot:
+        """Write one snapshot whole, or nothing; the next table is made while one is written.
+
+        Args:
+            tables: its rows, sorted, with the columns of `OBSERVATIONS`.
+            collected: the scope that was asked, and when.
+            fences: of the leases under which it is written, by name.
+
+        Raises:
+            StorageUnavailable: the folder cannot be written.
+            LeadLost: another process has one of the leases now; nothing was entered.
+        """
+        target = self.target(collected.observed_at)
+        with self._writing(target) as temporary:
+            rows = write_ahead(temporary, tables, arrow_schema(OBSERVATIONS), ROW_GROUP)
+        return self._enter(target, rows, collected, fences)
+
+    def _enter(
+        self, target: Path, rows: int, collected: Collected, fences: Mapping[str, int] | None
+    ) -> Snapshot:
         with self.inventory.write() as writer:
             writer.require_fences(fences or {})
             return writer.add_snapshot(
@@ -157,7 +186,7 @@ class Lake:
 
         Args:
             sql: a query whose columns are those of `OBSERVATIONS`, in order.
-            inputs: relations that it reads.
+            inputs: relations that it reads; see `connection`.
             values: its parameters.
             collected: the scope of the feed; `changes` is set here.
             fences: of the leases under which it is written, by name.
@@ -170,8 +199,8 @@ class Lake:
             LeadLost: another process has one of the leases now; nothing was entered.
         """
         entry = self.write(sql, inputs, values, replace(collected, changes=True), fences)
-        place = Scope(collected.provider, collected.customer, _sites(collected))
-        small = self._changes_since_whole(place, collected)
+        with self.inventory.read() as reader:
+            small = self.present(changes_since_whole(reader, collected))
         if len(small) <= _MOST_CHANGES:
             return entry
         together = self._put_together(small, replace(collected, changes=True))
@@ -192,28 +221,11 @@ class Lake:
             return entry
         return merged
 
-    def _changes_since_whole(self, place: Scope, collected: Collected) -> list[Snapshot]:
-        """Return the entries of the same feed since the last whole snapshot, newest first."""
-        found: list[Snapshot] = []
-        with self.inventory.read() as reader:
-            for each in reader.manifest(place):
-                theirs = each.collected
-                # Entries of two days never come into one file: the past could not be asked any more.
-                if not theirs.changes or theirs.observed_at.date() < collected.observed_at.date():
-                    break
-                if (theirs.provider, theirs.customer, theirs.site) == (
-                    collected.provider,
-                    collected.customer,
-                    collected.site,
-                ) and not each.in_day_file:
-                    found.append(each)
-        return self.present(found)
-
     def _put_together(self, entries: Sequence[Snapshot], collected: Collected) -> Snapshot:
         newest = max(entries, key=lambda each: each.observed_at)
         target = self.target(newest.observed_at)
-        sql = f"SELECT * FROM {self.relation(entries)}"  # noqa: S608 - own texts
-        rows = self._write_file(target, sql, {}, {}, "ORDER BY line_key, observed_at")
+        sql = f"SELECT * FROM {self.relation(entries)} ORDER BY line_key, observed_at"  # noqa: S608 - own texts
+        rows = self._write_file(target, sql, {}, {})
         return replace(
             newest,
             path=str(target.relative_to(self.folder)),
@@ -234,10 +246,10 @@ class Lake:
         return self.folder / f"{moment:%Y-%m}" / f"{name}-{uuid4().hex[:12]}.parquet"
 
     def _write_file(
-        self, target: Path, sql: str, inputs: Mapping[str, Any], values: Mapping[str, object], sorting: str
+        self, target: Path, sql: str, inputs: Mapping[str, Any], values: Mapping[str, object]
     ) -> int:
         columns = ", ".join(f"{column.name}::{column.type} AS {column.name}" for column in OBSERVATIONS)
-        rows = f"SELECT {columns} FROM ({sql}) {sorting}"  # noqa: S608 - own texts
+        rows = f"SELECT {columns} FROM ({sql})"  # noqa: S608 - own texts
         return self.copy(target, rows, inputs, values, row_group=ROW_GROUP)
 
     def copy(
@@ -263,28 +275,15 @@ class Lake:
         Raises:
             StorageUnavailable: the folder cannot be written.
         """
-        temporary = target.with_name(f".{target.name}{TEMPORARY}")
-        copy = (
-            f"COPY ({sql}) TO '{quoted(temporary)}' "
-            f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {row_group})"
-        )
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            rows = self._copied(copy, inputs, dict(values or {}))
-            self.files.publish(temporary, target)
-        except (OSError, duckdb.IOException) as error:
-            discard(temporary)
-            raise StorageUnavailable(
-                message("The snapshot could not be written: {error}", error=error),
-                where=str(self.folder),
-                remedy=message(
-                    "Make room or give this account the right to write there, then collect again."
-                ),
-            ) from error
-        except (duckdb.Error, StorageUnavailable):
-            discard(temporary)
-            raise
-        return rows
+        with self._writing(target) as temporary:
+            copy = (
+                f"COPY ({sql}) TO '{quoted(temporary)}' "
+                f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {row_group})"
+            )
+            return self._copied(copy, inputs, dict(values or {}))
+
+    def _writing(self, target: Path) -> AbstractContextManager[Path]:
+        return writing_snapshot(target, self.files.publish, self.folder)
 
     def _copied(self, copy: str, inputs: Mapping[str, Any], values: dict[str, object]) -> int:
         if is_large(inputs):
@@ -394,7 +393,3 @@ class Lake:
 
 def _count(row: tuple[int, ...] | None) -> int:
     return int(row[0]) if row else 0
-
-
-def _sites(collected: Collected) -> frozenset[str] | None:
-    return None if collected.site is None else frozenset({collected.site})

@@ -1,7 +1,7 @@
 """DuckDB for the lake: one engine for all questions, and a small one for each writing of many rows.
 
-An engine takes the memory that it may have before it gives any back. Writing 100 000 rows needs a fifth of
-what questions over a month may take; with a limit of its own it leaves the rest to the machine.
+An engine takes the memory that it may have before it gives any back. Sorting 100 000 rows for a file needs a
+fifth of what questions over a month may take; with a limit of its own it leaves the rest to the machine.
 """
 
 import os
@@ -15,10 +15,12 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+EngineError = duckdb.Error
+"""What a question raises that DuckDB cannot answer."""
+
 LARGE = 20_000  # rows; fewer are written with the engine of the questions, which is there already
 _MEGABYTES = {"K": 1 / 1024, "M": 1.0, "G": 1024.0}
-# MB; measured for 100 000 rows: with 250 a snapshot takes a tenth less time than with 210, with more no less.
-_LEAST, _PER_ROW = 160, 0.0009
+_LEAST, _PER_ROW = 120, 0.0009  # MB; measured for rows as wide as a snapshot's
 _MEMORY = re.compile(r"(\d+) ?([KMG])B")
 
 

@@ -10,7 +10,7 @@ from devlib.config import QueryLimits
 from devlib.model import LineState, Scope
 from devlib.storage.arrow_types import naive
 from devlib.storage.lake import Lake
-from devlib.storage.manifest import Snapshot, literal, one_of, scope_conditions
+from devlib.storage.manifest import Snapshot, is_one_whole, literal, one_of, scope_conditions
 from devlib.storage.query import Source, newest_observations, run
 
 _SEARCHED = (
@@ -90,7 +90,7 @@ def _in_order(snapshots: Sequence[Snapshot], scope: Scope, line_filter: LineFilt
     """
     lists = (scope.sites or (), line_filter.states, line_filter.device_types, line_filter.firmware)
     return (
-        len(snapshots) == 1
+        is_one_whole(snapshots)
         and not snapshots[0].in_day_file
         and not line_filter.condition.strip()
         and all(len(each) <= _FEW for each in lists)

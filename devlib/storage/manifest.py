@@ -144,6 +144,26 @@ def _helps(collected: Collected, customer: Customer, covered: set[str], sites: f
     return wanted and collected.touches(customer)
 
 
+def changes_since_whole(reader: ManifestReader, collected: Collected) -> list[Snapshot]:
+    """Return the entries of a feed since the last whole snapshot of its scope, newest first.
+
+    Args:
+        reader: gives the manifest.
+        collected: the newest of them.
+    """
+    site = None if collected.site is None else frozenset({collected.site})
+    same = (collected.provider, collected.customer, collected.site)
+    found: list[Snapshot] = []
+    for each in reader.manifest(Scope(collected.provider, collected.customer, site)):
+        theirs = each.collected
+        # Entries of two days never come into one file: the past could not be asked any more.
+        if not theirs.changes or theirs.observed_at.date() < collected.observed_at.date():
+            break
+        if (theirs.provider, theirs.customer, theirs.site) == same and not each.in_day_file:
+            found.append(each)
+    return found
+
+
 def newest_rows(rows: str, snapshots: Sequence[Snapshot]) -> str:
     """Return SQL, for a FROM clause, of the newest row of each line that is still there.
 
@@ -155,7 +175,7 @@ def newest_rows(rows: str, snapshots: Sequence[Snapshot]) -> str:
         rows: SQL of all rows of these snapshots.
         snapshots: whose rows they are.
     """
-    if len(snapshots) <= 1:
+    if not snapshots or is_one_whole(snapshots):
         return rows
     covered = ", ".join(_coverage(each.collected) for each in snapshots if not each.collected.changes)
     if not covered:

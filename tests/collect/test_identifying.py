@@ -46,13 +46,11 @@ def _table(sayings):
 
 @given(st.lists(st.tuples(_AGENTS, _INSTANCES, _NAMES), max_size=8))
 def test_columns_say_what_each_phone_says(sayings):
-    """Whatever phones say: each saying comes back once, with what `identify` finds in it."""
+    """Whatever phones say: what `identify` finds in each, in the order of the sayings."""
     found = said_in(_table(sayings)).to_pylist()
-    assert sorted(map(repr, (tuple(row[name] for name in _SAYINGS) for row in found))) == sorted(
-        map(repr, sayings)
-    )
-    for row in found:
-        said = identify(*(row[name] for name in _SAYINGS))
+    assert len(found) == len(sayings)
+    for row, saying in zip(found, sayings, strict=True):
+        said = identify(*saying)
         assert row["said_vendor"] == said.vendor
         assert row["said_model"] == said.model
         assert row["firmware"] == said.firmware

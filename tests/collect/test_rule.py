@@ -1,5 +1,6 @@
 """The rule of the three states: its cases, and the SQL that must say the same."""
 
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import duckdb
@@ -9,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devlib.collect import STATES_SQL, Evidence, Known, Verdict, judge, newest
+from devlib.collect.alignment import Alignment
 from devlib.collect.answers import ASKED, HELD
-from devlib.collect.rule import SAID
 from devlib.model import OBSERVATIONS, Binding, LineState
 from devlib.storage import arrow_schema
 from devlib.storage.line_table import LINES
@@ -258,24 +259,43 @@ def by_sql(lines):
         for part in (0, 7)  # a binding of another part is no line's of this one
     ]
     previous = [_previous_row(n, *each["before"]) for n, each in enumerate(lines) if each["before"]]
-    relations = {
-        "lines": pa.table(table),
-        "asked": pa.Table.from_pylist(asked, ASKED),
-        "held": pa.Table.from_pylist(held, HELD),
-        "identified": pa.Table.from_pylist(
-            [], pa.schema([(name, pa.string()) for name in ("user_agent", "instance", "named", *SAID)])
-        ),
-        "previous": pa.Table.from_pylist(previous, arrow_schema(OBSERVATIONS)),
-    }
-    with duckdb.connect() as connection:
-        for name, relation in relations.items():
-            connection.register(name, relation)
-        # Asking began long before the answers: expiries are compared with the answers' moment only.
-        values = {"now": _naive(NOW - timedelta(days=9)), "retention": DAY.total_seconds(), "slack": 2.0}
-        values["read_at"] = _naive(READ_AT)
-        rows = connection.sql(STATES_SQL, params=values).to_arrow_table()
-    assert rows.column_names == list(OBSERVATIONS.names)
-    return {row["line_key"]: row for row in rows.to_pylist()}
+    # Asking began long before the answers: expiries are compared with the answers' moment only.
+    values = {"now": _naive(NOW - timedelta(days=9)), "retention": DAY.total_seconds(), "slack": 2.0}
+    values["read_at"] = _naive(READ_AT)
+    with Engine() as engine:
+        aligned = Alignment(
+            engine,
+            pa.table(table),
+            pa.Table.from_pylist(asked, ASKED),
+            pa.Table.from_pylist(held, HELD),
+            pa.Table.from_pylist(previous, arrow_schema(OBSERVATIONS)),
+        )
+        found = {}
+        for part in aligned.parts(3):
+            with engine.connection({"aligned": part}) as connection:
+                rows = connection.sql(STATES_SQL, params=values).to_arrow_table()
+            assert rows.column_names == list(OBSERVATIONS.names)
+            found |= {row["line_key"]: row for row in rows.to_pylist()}
+    return found
+
+
+class Engine:
+    """DuckDB without a lake."""
+
+    def __enter__(self):
+        self._connection = duckdb.connect()
+        return self
+
+    def __exit__(self, *_):
+        self._connection.close()
+
+    @contextmanager
+    def connection(self, inputs):
+        """Give a cursor in which tables can be read."""
+        with self._connection.cursor() as cursor:
+            for name, relation in inputs.items():
+                cursor.register(name, relation)
+            yield cursor
 
 
 def _previous_row(key, known_as, seconds, asked, known_at):

@@ -1,14 +1,16 @@
 """Many lines are read as one table: the same answer as by lookups, and honest where the table lags."""
 
 import threading
+from datetime import timedelta
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
 from devlib.collect import Collector, Networks, Served, whole_tables
 from devlib.config import SimulatorSettings
-from devlib.errors import NetworkUnreachable
+from devlib.errors import NetworkUnreachable, StorageUnavailable
 from devlib.language import message
 from devlib.model import EVERYTHING, Binding, LineState
 from devlib.network import Change, ChangeKind, FeedBack, Health, Simulator
@@ -196,3 +198,38 @@ def test_a_table_without_its_registrar_tells_nothing(home, table):
     table.frozen = pa.table({})
     table.registrar_down()
     assert home.services.collector.collect(EVERYTHING).states[LineState.UNKNOWN] == 24
+
+
+@pytest.mark.parametrize("cut", ["all", "half"])
+def test_a_past_that_cannot_be_read_is_no_networks_fault(home, table, cut):
+    """Nothing is written, least of all that a network did not answer; the error names the file."""
+    table.register(PORT)
+    lake = home.services.lake
+    path = lake.path(home.services.collector.collect(EVERYTHING).snapshot)
+    content = path.read_bytes()
+    if cut == "all":
+        path.write_bytes(b"no parquet")
+    else:  # its end, which tells what is in it, can be read
+        path.write_bytes(bytes(4_000) + content[4_000:])
+    home.clock.advance(60)
+    with pytest.raises((StorageUnavailable, duckdb.Error)):
+        home.services.collector.collect(EVERYTHING)
+    path.write_bytes(content)
+    assert len(lake.current(EVERYTHING)) == 1
+    assert row(home)["state"] == "registered"
+
+
+def test_a_fault_of_the_doubt_ends_the_collection(home, table, monkeypatch):
+    """Where the past fails between two readings, as a bucket's copy may, no line becomes unknown by that."""
+    home.services.collector.collect(EVERYTHING)
+    home.clock.advance(60)
+    fault = StorageUnavailable(message("The file of the snapshot cannot be read."))
+
+    def failing(*of):
+        raise fault
+
+    monkeypatch.setattr(Collector, "_doubtful", failing)
+    with pytest.raises(StorageUnavailable) as caught:
+        home.services.collector.collect(EVERYTHING)
+    assert caught.value is fault
+    assert home.services.lake.current(EVERYTHING)[0].observed_at == home.clock.now() - timedelta(seconds=60)

@@ -6,11 +6,9 @@ import subprocess
 import sys
 import textwrap
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 import pytest
 
 from devlib.clock import FakeClock
@@ -18,7 +16,6 @@ from devlib.config import QueryLimits
 from devlib.errors import StorageUnavailable
 from devlib.model import EVERYTHING, OBSERVATIONS, Customer, Scope
 from devlib.storage import Collected, Lake, Snapshot, Source, observations, open_inventory, run_query
-from devlib.storage.lake import ROW_GROUP
 from devlib.storage.manifest import fewest
 
 START = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
@@ -149,29 +146,32 @@ def test_the_name_of_a_folder_is_no_column(tmp_path, inventory, clock):
     lake.close()
 
 
-def test_many_rows_given_sorted_lie_in_stretches(folder_lake):
-    """Each group of a large snapshot holds one stretch of the order, so that readers can skip the others."""
-    lake, many = folder_lake, 3 * ROW_GROUP - 1_000
-    numbers = pa.table({"n": list(range(many))}).to_batches(max_chunksize=ROW_GROUP)
-    sql = one_row().replace("1 AS line_key", "n AS line_key, printf('%012x', n) AS mac") + ", numbers"
-    written = lake.write(sql, {"numbers": pa.Table.from_batches(numbers)}, {}, collected())
-    assert written.rows == many
-    groups = duckdb.execute(
-        "SELECT stats_min_value, stats_max_value, row_group_num_rows FROM parquet_metadata(?) "
-        "WHERE path_in_schema = 'line_key' ORDER BY stats_min_value::BIGINT",
-        [str(lake.path(written))],
-    ).fetchall()
-    assert sum(rows for *_, rows in groups) == many
-    assert all(int(last) < int(first) for (_, last, _), (first, *_) in pairwise(groups))
-    assert len(groups) == 3
+def test_tables_make_one_snapshot_in_their_order(lake):
+    """Tables lie one after another in the file; a snapshot of none is whole, and empty."""
+    written = lake.write_tables(iter([_rows(2, 1), _rows(3)]), collected())
+    assert written.rows == 3
+    file = str(lake.local([written.path])[0])
+    assert duckdb.execute("SELECT line_key FROM read_parquet(?)", [file]).fetchall() == [(2,), (1,), (3,)]
+    empty = lake.write_tables(iter([]), collected(minutes=5))
+    assert (empty.rows, rows_of(lake, lake.current(EVERYTHING))) == (0, [])
 
 
-def test_few_rows_are_sorted(folder_lake):
-    """A small snapshot is sorted by place, device and port, in whatever order its rows are given."""
-    rows = " UNION ALL ".join(one_row(key, site) for key, site in ((1, "Nice"), (2, "Lyon")))
-    written = folder_lake.write(rows, {}, {}, collected())
-    found = duckdb.execute("SELECT site FROM read_parquet(?)", [str(folder_lake.path(written))]).fetchall()
-    assert found == [("Lyon",), ("Nice",)]
+def test_a_table_that_cannot_be_made_leaves_nothing(folder_lake):
+    """The error is that of whoever makes the tables; no file and no entry are left."""
+
+    def tables():
+        yield _rows(1)
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        folder_lake.write_tables(tables(), collected())
+    assert [each for each in folder_lake.folder.rglob("*") if each.is_file()] == []
+    assert folder_lake.current(EVERYTHING) == []
+
+
+def _rows(*keys):
+    sql = " UNION ALL ".join(one_row(key) for key in keys)
+    return duckdb.sql(sql).to_arrow_table()
 
 
 def test_a_missing_file_is_left_out(lake):
