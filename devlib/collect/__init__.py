@@ -7,7 +7,7 @@ from devlib.collect.following import Beside, Flush, FlushKind, Follower, require
 from devlib.collect.leading import Leadership, StandBy, Tenure, beating
 from devlib.collect.networks import Networks, Served, configured_networks
 from devlib.collect.probing import ProbedLine, probe_lines
-from devlib.collect.rule import EXPIRY_SLACK, STATES_SQL, Evidence, Known, Verdict, judge, newest
+from devlib.collect.rule import EXPIRY_SLACK, Evidence, Known, Verdict, judge, newest, states_sql
 from devlib.collect.schedule import keep_collecting, parse_distance
 from devlib.collect.status import DeviceStatus, LineStatus, ask_device
 from devlib.collect.succession import keep_following
@@ -15,7 +15,6 @@ from devlib.collect.waiting import run_blocking
 
 __all__ = [
     "EXPIRY_SLACK",
-    "STATES_SQL",
     "Beside",
     "Collection",
     "Collector",
@@ -47,4 +46,5 @@ __all__ = [
     "probe_lines",
     "require_feed",
     "run_blocking",
+    "states_sql",
 ]

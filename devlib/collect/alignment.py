@@ -13,13 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from devlib.collect.answers import ASKED, HELD
-from devlib.collect.identifying import said_in
-from devlib.collect.rule import NEWS_SQL, SAID, network_form_sql
+from devlib.collect.identifying import device_names, said_in
+from devlib.collect.rule import SAID, network_form_sql
 from devlib.storage import Lake
 
 _SORTED = [(name, "ascending") for name in ("provider", "customer", "site", "mac", "port")]
 _OF_ASKED = [name for name in ASKED.names if name not in {"line_key", "line_port"}]
 _OF_HELD = [name for name in HELD.names if name not in {"part", "line_port"}]
+_SAID = pa.struct([(name, pa.string()) for name in SAID])
 _CHUNK = 10_240  # rows; DuckDB's threads share a table by its chunks
 
 # How many live bindings a line has, and the row in `held` of the one that speaks for it, as `newest`
@@ -93,7 +94,7 @@ class Alignment:
         self._of_known = _places_in(self._known, keys)
 
     def parts(self, rows: int) -> Iterator[pa.Table]:
-        """Yield the relation `aligned` of `STATES_SQL` in parts.
+        """Yield the relation `aligned` of `states_sql` in parts.
 
         Args:
             rows: most rows of a part.
@@ -109,16 +110,28 @@ class Alignment:
         columns["live"] = self._live.slice(first, rows)
         columns["last"] = _beside(self._held.select(_OF_HELD), self._of_held.slice(first, rows))
         columns["known"] = _beside(self._known, self._of_known.slice(first, rows))
-        numbers = pa.array(np.arange(len(taken)))
-        news = self._table(NEWS_SQL, {"aligned": pa.table(columns | {"row": numbers})})
-        columns["identified"] = _beside(
-            said_in(news), pc.index_in(numbers, news.column("row").combine_chunks())
-        )
+        columns["identified"] = _identified(columns["last"], columns["known"])
         return _in_chunks(pa.table(columns).combine_chunks())
 
     def _table(self, sql: str, inputs: dict[str, pa.Table | str]) -> pa.Table:
         with self._lake.connection(inputs) as cursor:
             return cursor.sql(sql).to_arrow_table()
+
+
+def _identified(last: pa.StructArray, known: pa.StructArray) -> pa.StructArray:
+    """Return what phones say of themselves, at least where their last observation does not know it."""
+    same = pc.is_valid(pc.struct_field(known, "said_vendor"))
+    for name in ("user_agent", "instance", "contact"):
+        same = pc.and_(same, pc.equal(pc.struct_field(last, name), pc.struct_field(known, name)))
+    # What is not the same word for word may still be nothing new; then it is read once more.
+    new = pc.and_(pc.is_valid(last), pc.invert(pc.fill_null(same, fill_value=False)))
+    if not new.true_count:
+        return pa.nulls(len(last), _SAID)
+    numbers = pa.array(np.arange(len(last)))
+    these = pc.struct_field(last.filter(new), "contact")
+    sayings = {name: pc.struct_field(last.filter(new), name) for name in ("user_agent", "instance")}
+    said = said_in(pa.table(sayings | {"named": device_names(these)}))
+    return _beside(said, pc.index_in(numbers, numbers.filter(new)))
 
 
 def _places_in(table: pa.Table, keys: pa.ChunkedArray) -> pa.ChunkedArray:

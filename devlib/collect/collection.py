@@ -14,7 +14,7 @@ from devlib.collect.answers import Asked, Failure
 from devlib.collect.asking import Progress, ask_networks
 from devlib.collect.networks import Networks
 from devlib.collect.past import Past
-from devlib.collect.rule import DOUBT_SQL, EXPIRY_SLACK, STATES_SQL
+from devlib.collect.rule import DOUBT_SQL, EXPIRY_SLACK, states_sql
 from devlib.collect.waiting import run_blocking
 from devlib.errors import StorageUnavailable, UsageError
 from devlib.language import message
@@ -155,9 +155,9 @@ class Collector:
         of_these = lines_sql(lines.column("line_key").to_pylist())
         previous = Past(self._lake, scope).of_lines(of_these)
         # Events count whole seconds and may seem older than what is known: none of them is held back.
-        values = self._values(observed_at, read_at=None)
+        sql = self._states_sql(observed_at, read_at=None)
         aligned = pa.concat_tables(Alignment(self._lake, lines, *asked.relations(), previous).parts(_PART))
-        return self._lake.append(STATES_SQL, {"aligned": aligned}, values, collected, fences)
+        return self._lake.append(sql, {"aligned": aligned}, {}, collected, fences)
 
     def _observed_at(self, scope: Scope, since: datetime) -> datetime:
         """Return when asking began; later than all that is known, even if the machine's clock went back."""
@@ -180,24 +180,16 @@ class Collector:
         collected = Collected(place.provider, place.customer, _only(place.sites), observed_at)
         aligned = Alignment(self._lake, lines, *asked.relations(), previous)
         pa.default_memory_pool().release_unused()  # what asking and aligning needed, some 30 MB
-        rows = self._rows(aligned, self._values(observed_at, read_at))
+        # No part has a name here: it must be gone when the next is made.
+        rows = (self._judged(part, observed_at, read_at) for part in aligned.parts(_PART))
         return self._lake.write_tables(rows, collected, fences)
 
-    def _rows(self, aligned: Alignment, values: dict[str, object]) -> Iterator[pa.Table]:
-        # No part is named here: it must be gone when the next is made.
-        yield from (self._judged(part, values) for part in aligned.parts(_PART))
-
-    def _judged(self, part: pa.Table, values: dict[str, object]) -> pa.Table:
+    def _judged(self, part: pa.Table, observed_at: datetime, read_at: datetime) -> pa.Table:
         with self._lake.connection({"aligned": part}) as cursor:
-            return cursor.sql(STATES_SQL, params=values).to_arrow_table()
+            return cursor.sql(self._states_sql(observed_at, read_at)).to_arrow_table()
 
-    def _values(self, observed_at: datetime, read_at: datetime | None) -> dict[str, object]:
-        return {
-            "now": naive(observed_at),
-            "retention": self._aged_retention,
-            "slack": EXPIRY_SLACK.total_seconds(),
-            "read_at": None if read_at is None else naive(read_at),
-        }
+    def _states_sql(self, observed_at: datetime, read_at: datetime | None) -> str:
+        return states_sql(observed_at, self._aged_retention, EXPIRY_SLACK.total_seconds(), read_at)
 
     def _doubtful(self, previous: pa.Table | str, asked: pa.Table, held: pa.Table, at: datetime) -> pa.Table:
         values = {"at": naive(at), "slack": EXPIRY_SLACK.total_seconds()}

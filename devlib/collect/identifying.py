@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from devlib.collect.rule import SAID
+from devlib.collect.rule import DEVICE_NAME, SAID
 from devlib.model.identification import NIL_INSTANCE, MacSource, identify
 
 _SAYINGS = ("user_agent", "instance", "named")
@@ -39,6 +39,17 @@ def said_in(sayings: pa.Table) -> pa.Table:
     return pa.table(
         [vendor, model, firmware, mac, pc.replace_with_mask(mac_from, with_name, named_from)], schema=_SCHEMA
     )
+
+
+def device_names(contacts: pa.Array) -> pa.Array:
+    """Return the device name in each contact that tells its MAC, else an empty text; see `device_name_sql`.
+
+    Args:
+        contacts: texts.
+    """
+    if not pc.any(pc.match_substring(contacts, "SEP")).as_py():
+        return pa.repeat(pa.scalar(""), len(contacts))
+    return pc.fill_null(pc.struct_field(pc.extract_regex(contacts, f"(?P<name>{DEVICE_NAME})"), "name"), "")
 
 
 def _macs_in(instances: pa.Array) -> pa.Array:

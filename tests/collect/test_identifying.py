@@ -1,11 +1,13 @@
 """What phones say, read column by column, is what `identify` reads of each phone."""
 
+import duckdb
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devlib.collect.identifying import said_in
+from devlib.collect.identifying import device_names, said_in
+from devlib.collect.rule import device_name_sql
 from devlib.model.identification import identify
 
 _NIL = "urn:uuid:00000000-0000-1000-8000-"
@@ -64,3 +66,21 @@ def test_sayings_may_come_in_parts(parts):
     one = _table([("Yealink SIP-T46S 66.85.0.5", f"{_NIL}805ec0000001", "")])
     (row, *_) = said_in(pa.concat_tables([one] * parts)).to_pylist()
     assert (row["said_vendor"], row["said_mac"]) == ("Yealink", "80:5E:C0:00:00:01")
+
+
+_BEFORE = st.sampled_from(["x=", "X", "\u00e9", "\n"])
+_CONTACTS = st.one_of(
+    st.none(),
+    st.text(max_size=30),
+    st.builds("sip:1@192.0.2.1;{}SEP{}{}".format, _BEFORE, _MACS, st.text(max_size=3)),
+)
+
+
+@given(st.lists(_CONTACTS, max_size=6))
+def test_device_names_are_those_that_the_rule_compares(contacts):
+    """Arrow finds in contacts what DuckDB finds, or what is identified would not be asked for."""
+    with duckdb.connect() as connection:
+        connection.register("given", pa.table({"contact": pa.array(contacts, pa.string())}))
+        sql = f"SELECT {device_name_sql('contact')} AS name FROM given"
+        by_sql = connection.sql(sql).to_arrow_table().column("name").to_pylist()
+    assert device_names(pa.array(contacts, pa.string())).to_pylist() == by_sql

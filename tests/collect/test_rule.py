@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devlib.collect import STATES_SQL, Evidence, Known, Verdict, judge, newest
+from devlib.collect import Evidence, Known, Verdict, judge, newest, states_sql
 from devlib.collect.alignment import Alignment
 from devlib.collect.answers import ASKED, HELD
 from devlib.model import OBSERVATIONS, Binding, LineState
@@ -233,7 +233,7 @@ def _naive(moment):
 
 
 def by_sql(lines):
-    """Return the rows of `STATES_SQL` by line key, for lines as the property test makes them."""
+    """Return the rows of `states_sql` by line key, for lines as the property test makes them."""
     ports = [f"{key}@a.example" for key in range(len(lines))]
     texts = [name for name in LINES.names if pa.types.is_string(LINES.field(name).type)]
     table = {name: [""] * len(lines) for name in texts} | {"vendor": [""] * len(lines)}
@@ -260,8 +260,7 @@ def by_sql(lines):
     ]
     previous = [_previous_row(n, *each["before"]) for n, each in enumerate(lines) if each["before"]]
     # Asking began long before the answers: expiries are compared with the answers' moment only.
-    values = {"now": _naive(NOW - timedelta(days=9)), "retention": DAY.total_seconds(), "slack": 2.0}
-    values["read_at"] = _naive(READ_AT)
+    sql = states_sql(NOW - timedelta(days=9), DAY.total_seconds(), 2.0, READ_AT)
     with Engine() as engine:
         aligned = Alignment(
             engine,
@@ -273,7 +272,7 @@ def by_sql(lines):
         found = {}
         for part in aligned.parts(3):
             with engine.connection({"aligned": part}) as connection:
-                rows = connection.sql(STATES_SQL, params=values).to_arrow_table()
+                rows = connection.sql(sql).to_arrow_table()
             assert rows.column_names == list(OBSERVATIONS.names)
             found |= {row["line_key"]: row for row in rows.to_pylist()}
     return found

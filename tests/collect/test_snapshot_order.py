@@ -10,7 +10,7 @@ import pytest
 from devlib.clock import FakeClock
 from devlib.collect.alignment import Alignment
 from devlib.collect.answers import ASKED, HELD
-from devlib.collect.rule import STATES_SQL
+from devlib.collect.rule import states_sql
 from devlib.model import OBSERVATIONS
 from devlib.storage import Collected, Lake, open_inventory
 from devlib.storage.arrow_types import arrow_schema
@@ -56,21 +56,20 @@ def relations(lines):
     )
 
 
-def judged(lake, part, values):
+def judged(lake, part):
     """Return the rows of a part of the lines, as a collection has them written."""
     with lake.connection({"aligned": part}) as cursor:
-        return cursor.sql(STATES_SQL, params=values).to_arrow_table()
+        return cursor.sql(states_sql(AT, 60.0, 2.0, None)).to_arrow_table()
 
 
 @pytest.mark.parametrize("count", [MANY, 3_000])
 def test_rows_lie_sorted_in_the_file(tmp_path, count):
     """All lines of a registrar, or those of a few sites of it: each file is sorted from its first row on."""
     clock = FakeClock(AT)
-    values = {"now": AT.replace(tzinfo=None), "retention": 60.0, "slack": 2.0, "read_at": None}
     with open_inventory(f"sqlite:///{tmp_path / 'inventory.db'}", clock) as inventory:
         lake = Lake(tmp_path / "lake", inventory, clock)
         aligned = Alignment(lake, *relations([line(key) for key in range(count)]))
-        rows = (judged(lake, part, values) for part in aligned.parts(2 * ROW_GROUP))
+        rows = (judged(lake, part) for part in aligned.parts(2 * ROW_GROUP))
         written = lake.write_tables(rows, Collected(None, None, None, AT))
         file = str(lake.path(written))
         lake.close()
