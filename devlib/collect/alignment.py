@@ -97,9 +97,9 @@ class Alignment:
         """Yield the relation `aligned` of `states_sql` in parts.
 
         Args:
-            rows: most rows of a part.
+            rows: most rows of a part; without any line there is one part, without rows.
         """
-        for first in range(0, len(self._order), rows):
+        for first in range(0, max(len(self._order), 1), rows):
             yield self._part(first, rows)
 
     def _part(self, first: int, rows: int) -> pa.Table:
