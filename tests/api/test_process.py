@@ -153,13 +153,17 @@ def test_what_a_killed_service_counted_is_removed_by_the_next(tmp_path):
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_a_service_that_cannot_keep_exports_says_so_and_ends(tmp_path, monkeypatch, capsys, count):
+def test_a_service_that_cannot_keep_exports_says_so_and_ends(tmp_path, count):
     """It ends before it takes any connection or starts any worker, and says what is wrong, and where."""
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "service-exports").write_text("in the way")
-    monkeypatch.setenv("DEVLIB_HOME", str(tmp_path / "home"))
-    assert service([f"--workers={count}", "--port=0"]) == StorageUnavailable.exit_code
-    (said,) = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    ended = subprocess.run(
+        [sys.executable, "-m", "devlib.api", "--port", "0", "--workers", str(count)],
+        env={**os.environ, "DEVLIB_HOME": str(tmp_path / "home"), "DEVLIB_LANGUAGE": "en"},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ended.returncode == StorageUnavailable.exit_code
+    (said,) = [json.loads(line) for line in ended.stderr.splitlines()]
     assert said["event"] == "not started"
     assert "service-exports" in said["text"]
 
