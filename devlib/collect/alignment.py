@@ -128,10 +128,10 @@ def _identified(last: pa.StructArray, known: pa.StructArray) -> pa.StructArray:
     if not new.true_count:
         return pa.nulls(len(last), _SAID)
     numbers = pa.array(np.arange(len(last)))
-    these = pc.struct_field(last.filter(new), "contact")
-    sayings = {name: pc.struct_field(last.filter(new), name) for name in ("user_agent", "instance")}
-    said = said_in(pa.table(sayings | {"named": device_names(these)}))
-    return _beside(said, pc.index_in(numbers, numbers.filter(new)))
+    told = last.filter(new)
+    sayings = {name: pc.struct_field(told, name) for name in ("user_agent", "instance")}
+    sayings["named"] = device_names(pc.struct_field(told, "contact"))
+    return _beside(said_in(pa.table(sayings)), pc.index_in(numbers, numbers.filter(new)))
 
 
 def _places_in(table: pa.Table, keys: pa.ChunkedArray) -> pa.ChunkedArray:

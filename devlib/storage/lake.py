@@ -38,7 +38,7 @@ from devlib.storage.snapshot_sql import quoted, rows_sql
 from devlib.storage.table_writing import write_ahead
 
 ORPHAN_AGE = timedelta(hours=1)
-ROW_GROUP = 20_480  # rows that a reader of one customer can skip in a snapshot; several threads write them
+ROW_GROUP = 20_480  # rows that a reader of one customer can skip in a snapshot
 _DAY_ROW_GROUP = 122_880
 _MOST_CHANGES = 16  # entries of one feed since the last whole snapshot, before they are put together
 _NAMED_FILE = re.compile(rf"\d{{4}}-\d{{2}}/{FILE_NAME}\b")
